@@ -1,0 +1,49 @@
+"""What happened in the engine: frozen values handed to listeners, on any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from guivm.engine.jobs import JobInfo
+from guivm.engine.types import HostId, HostInfo, VmInfo
+
+
+@dataclass(frozen=True, slots=True)
+class HostChanged:
+    """A host was added or its state changed."""
+
+    host: HostInfo
+
+
+@dataclass(frozen=True, slots=True)
+class HostRemoved:
+    host: HostId
+
+
+@dataclass(frozen=True, slots=True)
+class VmsReset:
+    """The whole list of a host, after (re)connecting."""
+
+    host: HostId
+    vms: tuple[VmInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VmsChanged:
+    """The minimal difference since the last event of this host: new or changed VMs, and UUIDs that are gone."""
+
+    host: HostId
+    changed: tuple[VmInfo, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobChanged:
+    """A job was queued, moved on or ended. Not sent for quiet requests."""
+
+    job: JobInfo
+
+
+EngineEvent = HostChanged | HostRemoved | VmsReset | VmsChanged | JobChanged
+Listener = Callable[[EngineEvent], None]

@@ -1,0 +1,249 @@
+"""What a person can ask the engine for: one frozen value per verb, typed by what it answers.
+
+``Request[T]`` is answered by ``T`` through :class:`guivm.engine.jobs.Job`. The view that emits a request, the
+command-line twin and the tests all use these; ``engine/operations.py`` has one function for each.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from guivm.engine.types import (
+    ConsoleEndpoint,
+    DeletedVm,
+    DeletePlan,
+    FieldProblem,
+    HostCapabilities,
+    HostId,
+    MediaInfo,
+    NewVmSpec,
+    Screenshot,
+    VmDetails,
+    VmKey,
+)
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Lane(enum.Enum):
+    """Which queue a request waits in."""
+
+    VM = "vm"  # serial per VM: changes
+    READ = "read"  # in parallel with everything on the host
+    URGENT = "urgent"  # never behind a VM's queue: force off
+
+
+class Request(Generic[T_co]):
+    """Base of all requests. ``quiet`` requests are not listed in the jobs panel."""
+
+    __slots__ = ()
+    lane: ClassVar[Lane] = Lane.VM
+    quiet: ClassVar[bool] = False
+
+    @property
+    def target(self) -> HostId | VmKey:
+        """The host or the VM whose queue serves this request."""
+        raise TypeError(f"{type(self).__name__} names no target")
+
+
+@dataclass(frozen=True, slots=True)
+class VmRequest(Request[T_co]):
+    """Base of the requests about one VM."""
+
+    key: VmKey
+
+    @property
+    def target(self) -> VmKey:
+        return self.key
+
+
+@dataclass(frozen=True, slots=True)
+class HostRequest(Request[T_co]):
+    """Base of the requests about a host."""
+
+    host: HostId
+
+    @property
+    def target(self) -> HostId:
+        return self.host
+
+
+# --- power ------------------------------------------------------------------------------------------------
+
+
+class Start(VmRequest[None]):
+    """Boot, or continue from the saved state when there is one."""
+
+
+class Pause(VmRequest[None]):
+    """Stop the virtual CPUs."""
+
+
+class Resume(VmRequest[None]):
+    """Let the virtual CPUs go on; wakes a guest that sleeps."""
+
+
+class ShutDown(VmRequest[None]):
+    """Press the power button (ACPI); the guest decides."""
+
+
+class Reboot(VmRequest[None]):
+    """Ask the guest to restart (ACPI)."""
+
+
+class Reset(VmRequest[None]):
+    """Press the reset button: unsaved work in the guest is lost."""
+
+
+class ForceOff(VmRequest[None]):
+    """Pull the plug: unsaved work in the guest is lost."""
+
+    lane = Lane.URGENT
+
+
+class SaveState(VmRequest[None]):
+    """Write the memory to disk and switch off (managed save). Has progress; can be cancelled."""
+
+
+class RestoreState(VmRequest[None]):
+    """Continue from the saved state; WrongStateError when there is none."""
+
+
+class DiscardSavedState(VmRequest[None]):
+    """Throw the saved memory away; the next start boots."""
+
+
+# --- identity ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SetAutostart(VmRequest[None]):
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rename(VmRequest[None]):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTitle(VmRequest[None]):
+    """libvirt's ``<title>``: one line; empty removes it."""
+
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetNotes(VmRequest[None]):
+    """libvirt's ``<description>``: plain text of any length up to 64 KiB; empty removes it."""
+
+    notes: str
+
+
+# --- delete -----------------------------------------------------------------------------------------------
+
+
+class PlanDelete(VmRequest[DeletePlan]):
+    """Which files a deletion could take, and which it must not, with the reason."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(VmRequest[DeletedVm]):
+    """Remove the VM. ``files`` (exact paths from the plan) are kept aside for undo; all others stay untouched."""
+
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UndoDelete(Request[VmKey]):
+    """Bring a deleted VM and its files back."""
+
+    deleted: DeletedVm
+
+    @property
+    def target(self) -> VmKey:
+        return self.deleted.key
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDeleted(Request[int]):
+    """Free the space of a deleted VM's files for good; answers the bytes freed."""
+
+    deleted: DeletedVm
+
+    @property
+    def target(self) -> VmKey:
+        return self.deleted.key
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+class ReadDetails(VmRequest[VmDetails]):
+    lane = Lane.READ
+    quiet = True
+
+
+class TakeScreenshot(VmRequest[Screenshot]):
+    lane = Lane.READ
+    quiet = True
+
+
+class OpenConsole(VmRequest[ConsoleEndpoint]):
+    """Open a connection to the VM's display; the receiver owns the descriptor."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+class ReadCapabilities(HostRequest[HostCapabilities]):
+    """The first time on a new host this takes seconds (QEMU is probed); then it is cached."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class InspectMedia(HostRequest[MediaInfo]):
+    """Say what a file is by its header; ImageError when unreadable or unsafe."""
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    path: Path
+
+
+# --- create -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckNewVm(Request[tuple[FieldProblem, ...]]):
+    """All problems of a specification, nothing created."""
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    spec: NewVmSpec
+
+    @property
+    def target(self) -> HostId:
+        return self.spec.host
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVm(Request[VmKey]):
+    """Check again, make the disk, define the VM. A failure half-way leaves nothing behind."""
+
+    spec: NewVmSpec
+
+    @property
+    def target(self) -> HostId:
+        return self.spec.host
+
+
+class CreateSampleGuest(HostRequest[VmKey]):
+    """Create the tiny Linux "Sample guest" (build it first when it is not cached) and start it."""

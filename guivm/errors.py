@@ -1,0 +1,71 @@
+"""The one error tree.
+
+Every failure a person can meet is a :class:`GuivmError`: what happened (``summary``), what to do
+(``advice``), and the evidence (``details``: libvirt's or a tool's own words, unchanged but cleaned).
+"""
+
+from __future__ import annotations
+
+from guivm.text import clean_block, clean_line
+
+
+class GuivmError(Exception):
+    """Base of all errors shown to a person.
+
+    ``summary`` is one sentence: what happened and, where known, why. ``advice`` is one sentence: what
+    to do next, or empty. ``details`` keeps the original text of libvirt, QEMU or a tool.
+    All three are plain text, capped, and free of control and bidi characters.
+    """
+
+    def __init__(self, summary: str, *, advice: str = "", details: str = "") -> None:
+        self.summary = clean_line(summary, 500)
+        self.advice = clean_line(advice, 500)
+        self.details = clean_block(details, 16_384)
+        super().__init__(self.summary)
+
+    def __str__(self) -> str:
+        return f"{self.summary} {self.advice}".strip()
+
+
+class HostError(GuivmError):
+    """The connection to a host could not be made, or was lost."""
+
+
+class EngineBusyError(HostError):
+    """Another process holds the embedded engine of this directory."""
+
+
+class VmNotFoundError(GuivmError):
+    """No VM of that name or UUID is known on the host."""
+
+
+class WrongStateError(GuivmError):
+    """The VM is not in a state in which the request makes sense."""
+
+
+class OperationError(GuivmError):
+    """libvirt or QEMU refused or failed an operation; ``details`` has their words."""
+
+
+class UnsupportedError(GuivmError):
+    """The host, its libvirt or its QEMU cannot do this; ``summary`` says why."""
+
+
+class ImageError(GuivmError):
+    """A disk image, ISO or kernel is unreadable, unsafe or not what it claims to be."""
+
+
+class InUseError(GuivmError):
+    """A file is needed by another VM, snapshot or overlay."""
+
+
+class NoSpaceError(GuivmError):
+    """Not enough free space, or memory, for the request."""
+
+
+class CancelledError(GuivmError):
+    """The person cancelled the job; nothing is left half-made."""
+
+
+class ConsoleError(GuivmError):
+    """The display could not be opened, or its server broke the protocol."""

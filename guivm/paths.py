@@ -1,0 +1,50 @@
+"""Where things live on this machine. Directories are made on demand, private to the person (0700)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_APP = "guivm"
+
+
+def _private(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def data_dir() -> Path:
+    """``$XDG_DATA_HOME/guivm``: disk images, the embedded engine, deleted files kept for undo."""
+    import platformdirs
+
+    return _private(Path(platformdirs.user_data_dir(_APP)))
+
+
+def images_dir() -> Path:
+    """Default folder of new disk images on this computer."""
+    return _private(data_dir() / "images")
+
+
+def embed_root() -> Path:
+    """Root of the embedded QEMU driver (``qemu:///embed?root=…``)."""
+    return _private(data_dir() / "embed")
+
+
+def cache_dir() -> Path:
+    """``$XDG_CACHE_HOME/guivm``: what can be made anew, such as the sample guest."""
+    import platformdirs
+
+    return _private(Path(platformdirs.user_cache_dir(_APP)))
+
+
+def config_dir() -> Path:
+    """``$XDG_CONFIG_HOME/guivm``: settings."""
+    import platformdirs
+
+    return _private(Path(platformdirs.user_config_dir(_APP)))
+
+
+def log_dir() -> Path:
+    """``$XDG_STATE_HOME/guivm``: logs."""
+    import platformdirs
+
+    return _private(Path(platformdirs.user_state_dir(_APP)))

@@ -1,0 +1,27 @@
+"""Cleaning of text that comes from guests, hosts and files: hostile until shown to be plain."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Bidirectional controls reorder what surrounds them (Unicode TR36, "Trojan Source"); category Cf holds them
+# and the zero-width characters. Cc: control; Cs: lone surrogates; Co: private use; Zl/Zp: line separators.
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_ELLIPSIS = "…"
+
+
+def clean_line(text: str, limit: int = 200) -> str:
+    """Return ``text`` as one plain line of at most ``limit`` characters; white space runs become one space."""
+    head = text[: limit * 4]
+    spaced = "".join(" " if c in "\t\n\r\u2028\u2029" else c for c in head)
+    kept = "".join(c for c in spaced if unicodedata.category(c) not in _DROPPED_CATEGORIES)
+    line = " ".join(kept.split())
+    return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
+
+
+def clean_block(text: str, limit: int = 8192) -> str:
+    """Return ``text`` as plain lines, at most ``limit`` characters; newlines and tabs are kept."""
+    head = text[: limit * 2].replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(c for c in head if c in "\n\t" or unicodedata.category(c) not in _DROPPED_CATEGORIES)
+    kept = kept.strip("\n")
+    return kept if len(kept) <= limit else kept[: limit - 1] + _ELLIPSIS

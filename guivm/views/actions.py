@@ -1,0 +1,206 @@
+"""Every action of the application, declared once: id, text, icon, shortcut, and when it is enabled.
+
+Toolbar, menus, context menus, the shortcut window and Preferences are all made from this table.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtGui import QAction, QKeySequence
+
+from guivm.engine.types import VmInfo, VmState
+from guivm.views.settings import Settings, shortcut_setting
+
+
+def N(context: str, text: str) -> str:
+    """Mark a text for translation (``lupdate -tr-function-alias QT_TRANSLATE_NOOP+=N``)."""
+    return text
+
+
+class Group(enum.Enum):
+    """Menu an action belongs to, in menu order."""
+
+    FILE = N("Actions", "&File")
+    MACHINE = N("Actions", "&Machine")
+    VIEW = N("Actions", "&View")
+    HELP = N("Actions", "&Help")
+
+
+def _always(_vm: VmInfo) -> bool:
+    return True
+
+
+def _in(*states: VmState) -> Callable[[VmInfo], bool]:
+    return lambda vm: vm.state in states
+
+
+def _known(vm: VmInfo) -> bool:
+    return vm.state is not VmState.UNKNOWN
+
+
+_S = VmState
+_OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """``enabled`` is asked for each selected VM; an action that needs no VM has None and is always enabled.
+
+    Of several selected VMs the action applies to those for which ``enabled`` is true.
+    """
+
+    id: str
+    group: Group
+    text: str  # translated in the context "Actions"
+    icon: str = ""  # name in resources/icons, without .svg
+    shortcut: str = ""
+    tip: str = ""
+    enabled: Callable[[VmInfo], bool] | None = None
+    section: int = 0  # separators stand between sections of a menu
+    checkable: bool = False
+    multiple: bool = True  # may apply to several VMs at once
+
+
+SPECS: tuple[ActionSpec, ...] = (
+    ActionSpec("new", Group.FILE, N("Actions", "New VM…"), "new", "Ctrl+N", N("Actions", "Create a virtual machine")),
+    ActionSpec("open", Group.FILE, N("Actions", "Open a disk image or ISO…"), "open", "Ctrl+O",
+               N("Actions", "Create a virtual machine from a file")),
+    ActionSpec("sample", Group.FILE, N("Actions", "Try the sample guest"), "sample", "",
+               N("Actions", "Start a tiny Linux that needs no installation")),
+    ActionSpec("connect", Group.FILE, N("Actions", "Connect to a host…"), "host", "", "", section=1),
+    ActionSpec("disconnect", Group.FILE, N("Actions", "Disconnect from host"), "", "", "", _always, section=1),
+    ActionSpec("preferences", Group.FILE, N("Actions", "Preferences…"), "preferences", "Ctrl+,", "", section=2),
+    ActionSpec("quit", Group.FILE, N("Actions", "Quit"), "quit", "Ctrl+Q",
+               N("Actions", "Close the window; virtual machines go on running"), section=3),
+    ActionSpec("start", Group.MACHINE, N("Actions", "Start"), "start", "Ctrl+Return",
+               N("Actions", "Switch on, or continue from the saved state"), _in(*_OFF)),
+    ActionSpec("pause", Group.MACHINE, N("Actions", "Pause"), "pause", "Ctrl+P",
+               N("Actions", "Freeze the virtual machine where it is, or let it go on"),
+               _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED)),
+    ActionSpec("shutdown", Group.MACHINE, N("Actions", "Shut Down"), "shutdown", "Ctrl+H",
+               N("Actions", "Ask the guest to shut down, as its power button does"), _in(_S.RUNNING), section=1),
+    ActionSpec("reboot", Group.MACHINE, N("Actions", "Restart"), "reboot", "",
+               N("Actions", "Ask the guest to restart"), _in(_S.RUNNING), section=1),
+    ActionSpec("save", Group.MACHINE, N("Actions", "Save State"), "save", "Ctrl+S",
+               N("Actions", "Write the memory to disk and switch off; start continues from there"),
+               lambda vm: vm.state in (_S.RUNNING, _S.PAUSED) and vm.persistent, section=1),
+    ActionSpec("reset", Group.MACHINE, N("Actions", "Reset"), "reset", "Ctrl+T",
+               N("Actions", "Restart at once; unsaved work in the guest is lost"),
+               _in(_S.RUNNING, _S.PAUSED), section=2),
+    ActionSpec("force-off", Group.MACHINE, N("Actions", "Force Off"), "force-off", "Ctrl+Shift+F",
+               N("Actions", "Pull the plug; unsaved work in the guest is lost"),
+               _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.SHUTTING_DOWN), section=2),
+    ActionSpec("discard-saved", Group.MACHINE, N("Actions", "Discard Saved State…"), "discard", "",
+               N("Actions", "Throw the saved memory away; the next start boots"), _in(_S.SAVED), section=2),
+    ActionSpec("rename", Group.MACHINE, N("Actions", "Rename…"), "rename", "F2", "",
+               _in(_S.OFF, _S.CRASHED), section=3, multiple=False),
+    ActionSpec("edit-notes", Group.MACHINE, N("Actions", "Edit Title and Notes…"), "notes", "", "", _known,
+               section=3, multiple=False),
+    ActionSpec("autostart", Group.MACHINE, N("Actions", "Start with the Host"), "", "",
+               N("Actions", "Start this virtual machine when its host starts"),
+               lambda vm: _known(vm) and vm.persistent, section=3, checkable=True),
+    ActionSpec("delete", Group.MACHINE, N("Actions", "Delete…"), "delete", "Del", "",
+               _in(*_OFF), section=4, multiple=False),
+    ActionSpec("search", Group.VIEW, N("Actions", "Search"), "search", "Ctrl+F", ""),
+    ActionSpec("show-overview", Group.VIEW, N("Actions", "Overview"), "overview", "Ctrl+1", "", section=1),
+    ActionSpec("show-console", Group.VIEW, N("Actions", "Console"), "console", "Ctrl+2", "", section=1),
+    ActionSpec("detach-console", Group.VIEW, N("Actions", "Console in Its Own Window"), "detach", "Ctrl+D", "",
+               _known, section=2, checkable=True, multiple=False),
+    ActionSpec("fullscreen", Group.VIEW, N("Actions", "Full Screen"), "fullscreen", "F11", "", section=2,
+               checkable=True),
+    ActionSpec("scale-fit", Group.VIEW, N("Actions", "Fit to Window"), "", "", "", section=3, checkable=True),
+    ActionSpec("scale-actual", Group.VIEW, N("Actions", "Actual Size (1:1)"), "", "", "", section=3, checkable=True),
+    ActionSpec("jobs", Group.VIEW, N("Actions", "Jobs"), "jobs", "Ctrl+J", "", section=4, checkable=True),
+    ActionSpec("shortcuts", Group.HELP, N("Actions", "Keyboard Shortcuts"), "keyboard", "Ctrl+?", ""),
+    ActionSpec("about", Group.HELP, N("Actions", "About guivm"), "about", "", "", section=1),
+)  # fmt: skip
+
+
+class ActionRegistry(QObject):
+    """The QActions of one window. GUI thread.
+
+    ``triggered`` carries the id. Shortcuts are read from and written to the settings.
+    """
+
+    triggered = Signal(str)
+    shortcutsChanged = Signal()
+
+    def __init__(self, settings: Settings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._specs = {spec.id: spec for spec in SPECS}
+        self._actions: dict[str, QAction] = {}
+        for spec in SPECS:
+            action = QAction(QCoreApplication.translate("Actions", spec.text), self)
+            action.setObjectName(f"action-{spec.id}")
+            action.setCheckable(spec.checkable)
+            action.setToolTip(QCoreApplication.translate("Actions", spec.tip or spec.text))
+            action.setStatusTip(action.toolTip())
+            action.setData(spec.id)
+            action.setShortcut(self.shortcut(spec.id))
+            action.setEnabled(spec.enabled is None)
+            action.triggered.connect(self._on_triggered)
+            self._actions[spec.id] = action
+
+    def specs(self) -> tuple[ActionSpec, ...]:
+        return SPECS
+
+    def spec(self, action_id: str) -> ActionSpec:
+        return self._specs[action_id]
+
+    def action(self, action_id: str) -> QAction:
+        """The QAction; KeyError for an unknown id: a programming mistake."""
+        return self._actions[action_id]
+
+    def in_group(self, group: Group) -> list[ActionSpec]:
+        return [spec for spec in SPECS if spec.group is group]
+
+    def targets(self, action_id: str, selection: Iterable[VmInfo]) -> list[VmInfo]:
+        """Of the selected VMs those the action applies to."""
+        enabled = self._specs[action_id].enabled
+        return [vm for vm in selection if enabled is None or enabled(vm)]
+
+    def update_enabled(self, selection: Sequence[VmInfo]) -> None:
+        """Follow the selection and the observed states."""
+        for spec in SPECS:
+            if spec.enabled is None:
+                continue
+            hits = sum(1 for vm in selection if spec.enabled(vm))
+            ok = hits > 0 and (spec.multiple or len(selection) == 1)
+            self._actions[spec.id].setEnabled(ok)
+
+    # --- shortcuts ------------------------------------------------------------------------------------
+
+    def shortcut(self, action_id: str) -> QKeySequence:
+        spec = self._specs[action_id]
+        text = self._settings.get(shortcut_setting(action_id, spec.shortcut))
+        return QKeySequence.fromString(text, QKeySequence.SequenceFormat.PortableText)
+
+    def conflict(self, action_id: str, sequence: QKeySequence) -> str | None:
+        """Id of another action with the same shortcut, or None."""
+        if sequence.isEmpty():
+            return None
+        for spec in SPECS:
+            if spec.id != action_id and self.shortcut(spec.id) == sequence:
+                return spec.id
+        return None
+
+    def set_shortcut(self, action_id: str, sequence: QKeySequence) -> str | None:
+        """Change a shortcut; refused, and the id of the owner answered, when another action has it."""
+        owner = self.conflict(action_id, sequence)
+        if owner is not None:
+            return owner
+        setting = shortcut_setting(action_id, self._specs[action_id].shortcut)
+        self._settings.set(setting, sequence.toString(QKeySequence.SequenceFormat.PortableText))
+        self._actions[action_id].setShortcut(sequence)
+        self.shortcutsChanged.emit()
+        return None
+
+    def _on_triggered(self) -> None:
+        sender = self.sender()
+        if isinstance(sender, QAction):
+            self.triggered.emit(str(sender.data()))

@@ -1,0 +1,141 @@
+"""Any thread → GUI thread.
+
+Engine events are queued and delivered in order, all that are waiting in one go, so that a storm of events
+costs one wake-up of the event loop. Job results are delivered to callbacks of living owners only.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import shiboken6
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from guivm.engine.api import Engine
+from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, VmsChanged, VmsReset
+from guivm.engine.jobs import Job
+from guivm.engine.requests import Request
+from guivm.errors import GuivmError
+
+T = TypeVar("T")
+
+
+class Bridge(QObject):
+    """The views' end of the engine. GUI thread, except where said."""
+
+    hostChanged = Signal(object)  # HostInfo
+    hostRemoved = Signal(str)  # HostId
+    vmsReset = Signal(object)  # VmsReset
+    vmsChanged = Signal(object)  # VmsChanged
+    jobChanged = Signal(object)  # JobInfo
+    failed = Signal(object)  # GuivmError nobody handled: for the message bar
+
+    _woken = Signal()
+
+    def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.engine = engine
+        self._lock = threading.Lock()
+        self._queue: deque[EngineEvent | Callable[[], None]] = deque()
+        self._closed = False
+        self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        engine.add_listener(self._enqueue)
+
+    def submit(
+        self,
+        request: Request[T],
+        owner: QObject,
+        done: Callable[[T], None] | None = None,
+        failed: Callable[[GuivmError], None] | None = None,
+    ) -> Job[T]:
+        """Send a request; ``done(result)`` or ``failed(error)`` is called later on the GUI thread.
+
+        Neither is called when ``owner`` has been deleted meanwhile. Without ``failed`` an error goes to the
+        ``failed`` signal, and so to the message bar; a cancelled job is no error there.
+        """
+        job = self.engine.submit(request)
+        owner_ref = weakref.ref(owner)
+        job.add_done_callback(lambda j: self._enqueue(partial(self._settle, owner_ref, j, done, failed)))
+        return job
+
+    def close(self) -> None:
+        """Hear nothing more; callbacks still under way are dropped."""
+        with self._lock:
+            self._closed = True
+            self._queue.clear()
+        self.engine.remove_listener(self._enqueue)
+
+    def _enqueue(self, item: EngineEvent | Callable[[], None]) -> None:
+        """Any thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._queue.append(item)
+            wake = len(self._queue) == 1
+            if wake:
+                # Under the lock: close() must not return, and the QObject die, between the check and the emit.
+                self._woken.emit()
+
+    @Slot()
+    def _deliver(self) -> None:
+        with self._lock:
+            items, self._queue = list(self._queue), deque()
+        for item in _coalesced(items):
+            match item:
+                case VmsChanged():
+                    self.vmsChanged.emit(item)
+                case JobChanged(job=job):
+                    self.jobChanged.emit(job)
+                case VmsReset():
+                    self.vmsReset.emit(item)
+                case HostChanged(host=host):
+                    self.hostChanged.emit(host)
+                case HostRemoved(host=host_id):
+                    self.hostRemoved.emit(host_id)
+                case _:
+                    item()
+
+    def _settle(
+        self,
+        owner_ref: weakref.ref[QObject],
+        job: Job[T],
+        done: Callable[[T], None] | None,
+        failed: Callable[[GuivmError], None] | None,
+    ) -> None:
+        owner = owner_ref()
+        alive = owner is not None and shiboken6.isValid(owner)
+        error = job.info.error
+        if error is None:
+            if alive and done is not None:
+                done(job.result(0))
+        elif alive and failed is not None:
+            failed(error)
+        elif failed is None:
+            self.failed.emit(error)
+
+
+def _coalesced(items: list[EngineEvent | Callable[[], None]]) -> list[EngineEvent | Callable[[], None]]:
+    """Merge neighbouring VmsChanged of one host, and drop all but the last of neighbouring states of one job."""
+    merged: list[EngineEvent | Callable[[], None]] = []
+    for item in items:
+        last = merged[-1] if merged else None
+        if isinstance(item, VmsChanged) and isinstance(last, VmsChanged) and item.host == last.host:
+            changed = {vm.key.uuid: vm for vm in last.changed}
+            removed = dict.fromkeys(last.removed)
+            for uuid in item.removed:
+                changed.pop(uuid, None)
+                removed[uuid] = None
+            for vm in item.changed:
+                changed[vm.key.uuid] = vm
+                removed.pop(vm.key.uuid, None)
+            merged[-1] = VmsChanged(item.host, tuple(changed.values()), tuple(removed))
+        elif isinstance(item, JobChanged) and isinstance(last, JobChanged) and item.job.id == last.job.id:
+            merged[-1] = item
+        else:
+            merged.append(item)
+    return merged

@@ -1,0 +1,97 @@
+"""Preferences, each declared once: key, type, default. Kept with QSettings; a bad value falls back to the default."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
+
+T = TypeVar("T", bool, int, str, QByteArray, list[str])
+
+
+@dataclass(frozen=True)
+class Setting(Generic[T]):
+    """One preference. The default's type is the type of the value."""
+
+    key: str
+    default: T
+
+
+class ColorScheme(enum.Enum):
+    """Value of COLOR_SCHEME."""
+
+    SYSTEM = "system"
+    LIGHT = "light"
+    DARK = "dark"
+
+
+class ScaleMode(enum.Enum):
+    """Value of CONSOLE_SCALE."""
+
+    FIT = "fit"
+    ACTUAL = "actual"
+
+
+# Window
+GEOMETRY = Setting("window/geometry", QByteArray())
+WINDOW_STATE = Setting("window/state", QByteArray())
+SPLITTER = Setting("window/splitter", QByteArray())
+LIST_HEADER = Setting("window/list-header", QByteArray())
+SELECTION = Setting("window/selection", "")  # "HOST\nUUID"
+PAGE = Setting("window/page", "overview")  # "overview" or "console"
+TOLD_VMS_KEEP_RUNNING = Setting("window/told-vms-keep-running", False)
+COLOR_SCHEME = Setting("look/color-scheme", ColorScheme.SYSTEM.value)
+# Connections opened at start besides the default one
+EXTRA_HOSTS: Setting[list[str]] = Setting("hosts/extra", [])
+# Console
+HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.keyboard.HOST_KEYS
+CONSOLE_SCALE = Setting("console/scale", ScaleMode.FIT.value)
+THUMBNAILS = Setting("overview/thumbnails", True)
+
+
+def shortcut_setting(action_id: str, default: str) -> Setting[str]:
+    """The preference that holds the key sequence of an action (portable text; empty: none)."""
+    return Setting(f"shortcuts/{action_id}", default)
+
+
+class Settings(QObject):
+    """Typed access to the preferences; GUI thread. ``changed`` carries the key."""
+
+    changed = Signal(str)
+
+    def __init__(self, store: QSettings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._store = store
+
+    def get(self, setting: Setting[T]) -> T:
+        default = setting.default
+        if not self._store.contains(setting.key):
+            return default
+        if isinstance(default, list):
+            raw = self._store.value(setting.key)
+            if isinstance(raw, str):  # QSettings writes a list of one as a string
+                return [raw] if raw else []
+            return [str(item) for item in raw] if isinstance(raw, list) else default
+        try:
+            value = self._store.value(setting.key, default, type=type(default))
+        except (TypeError, ValueError, EOFError):
+            return default
+        return value if isinstance(value, type(default)) else default
+
+    def set(self, setting: Setting[T], value: T) -> None:
+        if self._store.contains(setting.key) and self.get(setting) == value:
+            return
+        self._store.setValue(setting.key, value)
+        self.changed.emit(setting.key)
+
+    def reset(self, setting: Setting[T]) -> None:
+        """Back to the default."""
+        if self._store.contains(setting.key):
+            self._store.remove(setting.key)
+            self.changed.emit(setting.key)
+
+    def sync(self) -> None:
+        """Write to disk now."""
+        self._store.sync()

@@ -27,13 +27,6 @@ class ColorScheme(enum.Enum):
     DARK = "dark"
 
 
-class ScaleMode(enum.Enum):
-    """Value of CONSOLE_SCALE."""
-
-    FIT = "fit"
-    ACTUAL = "actual"
-
-
 # Window
 GEOMETRY = Setting("window/geometry", QByteArray())
 WINDOW_STATE = Setting("window/state", QByteArray())
@@ -47,7 +40,7 @@ COLOR_SCHEME = Setting("look/color-scheme", ColorScheme.SYSTEM.value)
 EXTRA_HOSTS: Setting[list[str]] = Setting("hosts/extra", [])
 # Console
 HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.keyboard.HOST_KEYS
-CONSOLE_SCALE = Setting("console/scale", ScaleMode.FIT.value)
+CONSOLE_SCALE = Setting("console/scale", "fit")  # a value of guivm.console.viewport.ScaleMode
 THUMBNAILS = Setting("overview/thumbnails", True)
 
 

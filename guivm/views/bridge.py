@@ -20,7 +20,7 @@ from guivm.engine.api import Engine
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, VmsChanged, VmsReset
 from guivm.engine.jobs import Job
 from guivm.engine.requests import Request
-from guivm.errors import GuivmError
+from guivm.errors import CancelledError, GuivmError
 
 T = TypeVar("T")
 
@@ -62,6 +62,10 @@ class Bridge(QObject):
         owner_ref = weakref.ref(owner)
         job.add_done_callback(lambda j: self._enqueue(partial(self._settle, owner_ref, j, done, failed)))
         return job
+
+    def report(self, error: GuivmError) -> None:
+        """Send an error to the message bar. Any thread."""
+        self._enqueue(partial(self.failed.emit, error))
 
     def close(self) -> None:
         """Hear nothing more; callbacks still under way are dropped."""
@@ -115,7 +119,7 @@ class Bridge(QObject):
                 done(job.result(0))
         elif alive and failed is not None:
             failed(error)
-        elif failed is None:
+        elif failed is None and not isinstance(error, CancelledError):
             self.failed.emit(error)
 
 

@@ -1,0 +1,36 @@
+"""What a request's handler works with. Lives on the worker that runs the handler and never leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from guivm.engine.jobs import Job
+from guivm.engine.types import HostInfo, VmKey
+
+if TYPE_CHECKING:
+    import libvirt
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerContext:
+    """One run of one request on one host. Worker thread only.
+
+    ``connection`` is open when the handler begins; a handler keeps neither it nor a domain beyond its return.
+    ``job`` is for :meth:`Job.report`, :meth:`Job.on_cancel` and :meth:`Job.check_cancelled`; its end is the
+    worker's affair: the handler returns the answer, or raises a GuivmError (a libvirtError that escapes is put
+    into words by :mod:`guivm.engine.libvirt_errors`).
+    """
+
+    host: HostInfo
+    connection: libvirt.virConnect
+    job: Job[Any]
+    cache_dir: Path
+    images_dir: Path
+
+    def domain(self, key: VmKey) -> libvirt.virDomain:
+        """Look the VM up. Raises VmNotFoundError when the host does not know it (any more)."""
+        from guivm.engine.libvirt_errors import lookup
+
+        return lookup(self.connection, key.uuid)

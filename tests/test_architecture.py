@@ -1,0 +1,102 @@
+"""The layer law, read from the imports (see ARCHITECTURE.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "guivm"
+
+QT = ("PySide6", "shiboken6", "PyQt6", "PyQt5")
+LIBVIRT = ("libvirt", "libvirt_qemu", "libvirtmod", "libvirtaio")
+PURE_ENGINE = {f"guivm.engine.{name}" for name in ("types", "requests", "jobs", "events", "api")}
+
+# A room and what it must not import.
+FORBIDDEN = {
+    "engine": (*QT, "guivm.views", "guivm.console", "guivm.app", "guivm.cli"),
+    "console/rfb": (*QT, *LIBVIRT, "guivm.views", "guivm.engine", "socket", "threading", "selectors"),
+    "console": (*LIBVIRT, "guivm.views", "guivm.app", "guivm.cli"),
+    "views": (*LIBVIRT, "guivm.app", "guivm.cli"),
+}
+# Never imported at module level on the way to the window: they cost start-up time and memory.
+HEAVY = ("pyqtgraph", "lxml", "vncdotool", "twisted", "PIL", "cryptography", "libvirt")
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((PACKAGE / room).rglob("*.py"))
+
+
+def imports(path: Path, *, module_level_only: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    if module_level_only:
+        for node in ast.walk(tree):
+            lazy = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
+                isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+            )
+            if lazy:
+                skipped.update(ast.walk(node))
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, roots: tuple[str, ...]) -> bool:
+    return any(name == root or name.startswith(root + ".") for root in roots)
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_room_keeps_the_layer_law(room: str) -> None:
+    found = modules(room)
+    assert found
+    broken = [(str(path), name) for path in found for name in imports(path) if within(name, FORBIDDEN[room])]
+    assert not broken
+
+
+@pytest.mark.parametrize("room", ["views", "console"])
+def test_views_and_console_know_only_the_values_of_the_engine(room: str) -> None:
+    broken = [
+        (str(path), name)
+        for path in modules(room)
+        for name in imports(path)
+        if name.startswith("guivm.engine.") and not within(name, tuple(PURE_ENGINE))
+    ]
+    assert not broken
+
+
+def test_the_window_starts_without_heavy_imports() -> None:
+    start = [PACKAGE / "app.py", PACKAGE / "cli.py", PACKAGE / "__main__.py", *modules("views")]
+    broken = [
+        (str(path), name)
+        for path in start
+        for name in imports(path, module_level_only=True)
+        if within(name, (*HEAVY, "numpy"))
+    ]
+    assert not broken
+
+
+def test_only_the_theme_knows_colours() -> None:
+    import re
+
+    hex_colour = re.compile(r"""["'(\s:]#[0-9a-fA-F]{6}\b""")
+    broken = [
+        str(path)
+        for path in [*modules("views"), *modules("console")]
+        if path.name != "theme.py" and hex_colour.search(path.read_text(encoding="utf-8"))
+    ]
+    assert not broken
+
+
+def test_top_level_is_as_agreed() -> None:
+    for name in ("pyproject.toml", "guivm/views", "guivm/engine", "guivm/console", "resources", "tests", "packaging"):
+        assert (ROOT / name).exists(), name

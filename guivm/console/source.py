@@ -6,80 +6,35 @@ speaks to the widget through queued signals; the framebuffer is shared memory gu
 
 from __future__ import annotations
 
-import enum
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal
 
+from guivm.console.frame import (
+    CursorShape,
+    Framebuffer,
+    KeyboardLeds,
+    PointerButton,
+    PointerMode,
+    Rect,
+    SourceState,
+)
 
-class SourceState(enum.Enum):
-    CONNECTING = "connecting"
-    CONNECTED = "connected"  # a first frame exists
-    DISCONNECTED = "disconnected"  # final; ``DisplaySource.error`` says why
-
-
-class PointerMode(enum.Enum):
-    ABSOLUTE = "absolute"
-    RELATIVE = "relative"
-
-
-class PointerButton(enum.IntFlag):
-    """Bits of the button mask, in RFB's order (RFC 6143 §7.5.5); the wheel is buttons 4 to 7."""
-
-    LEFT = 1
-    MIDDLE = 2
-    RIGHT = 4
-    WHEEL_UP = 8
-    WHEEL_DOWN = 16
-    WHEEL_LEFT = 32
-    WHEEL_RIGHT = 64
-    BACK = 128
-    FORWARD = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """Pixels of the framebuffer; always inside it, never empty."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class CursorShape:
-    """``pixels``: uint8 (height, width, 4), BGRA with straight alpha, read-only; hot spot in pixels."""
-
-    width: int
-    height: int
-    hot_x: int
-    hot_y: int
-    pixels: NDArray[np.uint8] = field(compare=False, repr=False)
-
-
-class Framebuffer:
-    """Guest pixels: ``pixels`` is uint8 (height, width, 4) in the order B, G, R, X (Qt's Format_RGB32).
-
-    Written by the source's thread only; read by the GUI thread without a lock. A torn read shows for one tick
-    at most, because the damage that names the pixels arrives after they are written. A resize makes a *new*
-    Framebuffer, never changes this one.
-    """
-
-    __slots__ = ("height", "pixels", "width")
-
-    def __init__(self, width: int, height: int) -> None:
-        self.width = width
-        self.height = height
-        self.pixels: NDArray[np.uint8] = np.zeros((height, width, 4), dtype=np.uint8)
+__all__ = [
+    "CursorShape",
+    "DisplaySource",
+    "Framebuffer",
+    "KeyboardLeds",
+    "PointerButton",
+    "PointerMode",
+    "Rect",
+    "SourceState",
+]
 
 
 class DisplaySource(QObject):
-    """Base of all sources. Lives on the GUI thread; signals are emitted so that they arrive queued there.
+    """Base of all sources. Lives on the GUI thread; signals are emitted there.
 
-    ``damaged`` is coalesced: after it is emitted no further one is until :meth:`take_damage` was called.
+    ``damaged`` is coalesced: after it is emitted no further one is until :meth:`take_damage` was called. All
+    others carry the latest value only: a storm of changes costs one signal for each turn of the event loop.
     """
 
     stateChanged = Signal(object)  # SourceState
@@ -87,6 +42,7 @@ class DisplaySource(QObject):
     damaged = Signal()
     cursorChanged = Signal(object)  # CursorShape | None (None: hidden)
     pointerModeChanged = Signal(object)  # PointerMode
+    ledsChanged = Signal(object)  # KeyboardLeds
     nameChanged = Signal(str)
     bell = Signal()
 
@@ -99,12 +55,17 @@ class DisplaySource(QObject):
         """Why it is DISCONNECTED (a ConsoleError), or None when it was closed on purpose."""
         raise NotImplementedError
 
+    @property
+    def framebuffer(self) -> Framebuffer | None:
+        """The one last announced by ``resized``, or None before the first."""
+        raise NotImplementedError
+
     def open(self) -> None:
         """Start the thread and connect. Call once."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Disconnect and end the thread; safe to call twice. Returns within a second."""
+        """Disconnect and end the thread; safe to call twice. Returns within a second. No signal follows."""
         raise NotImplementedError
 
     def take_damage(self) -> list[Rect]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from guivm.engine.capabilities import CapabilityCache
 from guivm.engine.jobs import Job
 from guivm.engine.types import HostInfo, VmKey
 
@@ -28,6 +29,7 @@ class HandlerContext:
     job: Job[Any]
     cache_dir: Path
     images_dir: Path
+    capabilities: CapabilityCache = field(default_factory=CapabilityCache)
 
     def domain(self, key: VmKey) -> libvirt.virDomain:
         """Look the VM up. Raises VmNotFoundError when the host does not know it (any more)."""

@@ -78,6 +78,8 @@ class Job(Generic[T]):
         on_change: Callable[[JobInfo], None] | None = None,
     ) -> None:
         self._lock = threading.Lock()
+        # Held while the listener is told, so that it never hears of an older state after a newer one.
+        self._notify_lock = threading.RLock()
         self._done = threading.Event()
         self._info = JobInfo(next(_ids), host, vm, title, JobState.QUEUED)
         self._on_change = on_change
@@ -103,7 +105,7 @@ class Job(Generic[T]):
     def add_done_callback(self, callback: Callable[[Job[T]], None]) -> None:
         """Call ``callback(job)`` once final, on the thread that ends the job, or at once when it has ended."""
         with self._lock:
-            if not self._done.is_set():
+            if not self._info.state.is_final:
                 self._callbacks.append(callback)
                 return
         callback(self)
@@ -115,9 +117,11 @@ class Job(Generic[T]):
                 return
             self._cancel_requested = True
             canceller = self._canceller
+            # Decided under the lock: a job must not begin between the question and the answer.
             queued = self._info.state is JobState.QUEUED
-        if queued:
-            self.fail(CancelledError("Cancelled before it began."))
+            callbacks = self._end(JobState.CANCELLED, CancelledError("Cancelled before it began.")) if queued else None
+        if callbacks is not None:
+            self._tell_end(callbacks)
         elif canceller is not None:
             canceller()
 
@@ -146,6 +150,8 @@ class Job(Generic[T]):
     def on_cancel(self, canceller: Callable[[], None] | None) -> None:
         """Declare how a running job is stopped; ``canceller`` is called once, must not block, on any thread."""
         with self._lock:
+            if self._info.state.is_final:
+                return
             self._canceller = canceller
             self._info = replace(self._info, cancellable=canceller is not None)
             call_now = canceller is not None and self._cancel_requested
@@ -159,25 +165,34 @@ class Job(Generic[T]):
             raise CancelledError("Cancelled.")
 
     def succeed(self, result: T) -> None:
-        self._result = result
-        self._finish(JobState.DONE, None)
+        self._finish(JobState.DONE, None, result)
 
     def fail(self, error: GuivmError) -> None:
         state = JobState.CANCELLED if isinstance(error, CancelledError) else JobState.FAILED
         self._finish(state, error)
 
-    def _finish(self, state: JobState, error: GuivmError | None) -> None:
+    def _finish(self, state: JobState, error: GuivmError | None, result: T | None = None) -> None:
         with self._lock:
             if self._info.state.is_final:
                 return
-            self._info = replace(self._info, state=state, error=error, ended_s=time.monotonic(), cancellable=False)
-            self._canceller = None
-            callbacks, self._callbacks = self._callbacks, []
-            self._done.set()
+            self._result = result
+            callbacks = self._end(state, error)
+        self._tell_end(callbacks)
+
+    def _end(self, state: JobState, error: GuivmError | None) -> list[Callable[[Job[T]], None]]:
+        """With the lock held. Answers the callbacks to call when it is released."""
+        self._info = replace(self._info, state=state, error=error, ended_s=time.monotonic(), cancellable=False)
+        self._canceller = None
+        callbacks, self._callbacks = self._callbacks, []
+        self._done.set()
+        return callbacks
+
+    def _tell_end(self, callbacks: list[Callable[[Job[T]], None]]) -> None:
         self._notify()
         for callback in callbacks:
             callback(self)
 
     def _notify(self) -> None:
         if self._on_change is not None:
-            self._on_change(self._info)
+            with self._notify_lock:
+                self._on_change(self._info)

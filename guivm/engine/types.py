@@ -290,7 +290,10 @@ class TrashedFile:
 
 @dataclass(frozen=True, slots=True)
 class DeletedVm:
-    """Receipt of a deletion: all that undo needs."""
+    """Receipt of a deletion: all that undo needs.
+
+    ``snapshots`` are the XML of each, parents first. ``trash_dirs`` hold the kept files and a copy of this receipt.
+    """
 
     key: VmKey
     name: str
@@ -298,6 +301,9 @@ class DeletedVm:
     autostart: bool
     files: tuple[TrashedFile, ...]
     metadata_xml: str = ""
+    snapshots: tuple[str, ...] = ()
+    current_snapshot: str = ""
+    trash_dirs: tuple[Path, ...] = ()
 
 
 # --- console ----------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ import enum
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence
 
 from guivm.engine.types import VmInfo, VmState
+from guivm.views.icons import icon
 from guivm.views.settings import Settings, shortcut_setting
 
 
@@ -134,17 +135,19 @@ class ActionRegistry(QObject):
         self._settings = settings
         self._specs = {spec.id: spec for spec in SPECS}
         self._actions: dict[str, QAction] = {}
+        self._resumes = False
         for spec in SPECS:
             action = QAction(QCoreApplication.translate("Actions", spec.text), self)
             action.setObjectName(f"action-{spec.id}")
             action.setCheckable(spec.checkable)
-            action.setToolTip(QCoreApplication.translate("Actions", spec.tip or spec.text))
-            action.setStatusTip(action.toolTip())
+            action.setIcon(icon(spec.icon))
             action.setData(spec.id)
             action.setShortcut(self.shortcut(spec.id))
             action.setEnabled(spec.enabled is None)
             action.triggered.connect(self._on_triggered)
             self._actions[spec.id] = action
+            action.setToolTip(self.tool_tip(spec.id))
+        settings.changed.connect(self._on_setting)
 
     def specs(self) -> tuple[ActionSpec, ...]:
         return SPECS
@@ -155,6 +158,17 @@ class ActionRegistry(QObject):
     def action(self, action_id: str) -> QAction:
         """The QAction; KeyError for an unknown id: a programming mistake."""
         return self._actions[action_id]
+
+    def icon_name(self, action_id: str) -> str:
+        """The icon in force: Pause that reads Resume has that of Start."""
+        return "start" if action_id == "pause" and self._resumes else self._specs[action_id].icon
+
+    def tool_tip(self, action_id: str) -> str:
+        """What the action does, and its shortcut."""
+        spec = self._specs[action_id]
+        text = QCoreApplication.translate("Actions", spec.tip or spec.text).rstrip("…")
+        shortcut = self.shortcut(action_id).toString(QKeySequence.SequenceFormat.NativeText)
+        return f"{text} ({shortcut})" if shortcut else text
 
     def in_group(self, group: Group) -> list[ActionSpec]:
         return [spec for spec in SPECS if spec.group is group]
@@ -172,6 +186,20 @@ class ActionRegistry(QObject):
             hits = sum(1 for vm in selection if spec.enabled(vm))
             ok = hits > 0 and (spec.multiple or len(selection) == 1)
             self._actions[spec.id].setEnabled(ok)
+        self._set_resumes(selection)
+        autostart = self.targets("autostart", selection)
+        self._actions["autostart"].setChecked(bool(autostart) and all(vm.autostart for vm in autostart))
+
+    def _set_resumes(self, selection: Sequence[VmInfo]) -> None:
+        targets = self.targets("pause", selection)
+        resumes = bool(targets) and all(vm.state is not VmState.RUNNING for vm in targets)
+        if resumes == self._resumes:
+            return
+        self._resumes = resumes
+        action = self._actions["pause"]
+        action.setIcon(icon(self.icon_name("pause")))
+        text = N("Actions", "Resume") if resumes else self._specs["pause"].text
+        action.setText(QCoreApplication.translate("Actions", text))
 
     # --- shortcuts ------------------------------------------------------------------------------------
 
@@ -196,10 +224,18 @@ class ActionRegistry(QObject):
             return owner
         setting = shortcut_setting(action_id, self._specs[action_id].shortcut)
         self._settings.set(setting, sequence.toString(QKeySequence.SequenceFormat.PortableText))
-        self._actions[action_id].setShortcut(sequence)
-        self.shortcutsChanged.emit()
         return None
 
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        """Every registry follows the settings, whichever window changed them."""
+        prefix, _, action_id = key.partition("/")
+        if prefix == "shortcuts" and action_id in self._specs:
+            self._actions[action_id].setShortcut(self.shortcut(action_id))
+            self._actions[action_id].setToolTip(self.tool_tip(action_id))
+            self.shortcutsChanged.emit()
+
+    @Slot()
     def _on_triggered(self) -> None:
         sender = self.sender()
         if isinstance(sender, QAction):

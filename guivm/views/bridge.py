@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -43,6 +43,8 @@ class Bridge(QObject):
         self._lock = threading.Lock()
         self._queue: deque[EngineEvent | Callable[[], None]] = deque()
         self._closed = False
+        self._cancellers: dict[int, Callable[[], None]] = {}
+        self._executor: ThreadPoolExecutor | None = None
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         engine.add_listener(self._enqueue)
 
@@ -59,9 +61,31 @@ class Bridge(QObject):
         ``failed`` signal, and so to the message bar; a cancelled job is no error there.
         """
         job = self.engine.submit(request)
+        if not request.quiet:
+            self._cancellers[job.info.id] = job.cancel
         owner_ref = weakref.ref(owner)
         job.add_done_callback(lambda j: self._enqueue(partial(self._settle, owner_ref, j, done, failed)))
         return job
+
+    def cancel_job(self, job_id: int) -> None:
+        """Ask a listed job to stop; nothing happens when it is not ours or has ended."""
+        cancel = self._cancellers.get(job_id)
+        if cancel is not None:
+            cancel()
+
+    def compute(self, work: Callable[[], T], owner: QObject, done: Callable[[T], None]) -> None:
+        """Run ``work`` (pure: no widgets, no shared state) on a thread of the bridge; then ``done(result)`` here.
+
+        ``done`` is not called when ``owner`` has been deleted meanwhile. For work of some milliseconds, such as
+        decoding a picture: one at a time, in order.
+        """
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor = ThreadPoolExecutor(max_workers=1)
+        owner_ref = weakref.ref(owner)
+        future = self._executor.submit(work)
+        future.add_done_callback(lambda f: self._enqueue(partial(self._computed, owner_ref, f, done)))
 
     def report(self, error: GuivmError) -> None:
         """Send an error to the message bar. Any thread."""
@@ -73,6 +97,8 @@ class Bridge(QObject):
             self._closed = True
             self._queue.clear()
         self.engine.remove_listener(self._enqueue)
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _enqueue(self, item: EngineEvent | Callable[[], None]) -> None:
         """Any thread."""
@@ -111,6 +137,7 @@ class Bridge(QObject):
         done: Callable[[T], None] | None,
         failed: Callable[[GuivmError], None] | None,
     ) -> None:
+        self._cancellers.pop(job.info.id, None)
         owner = owner_ref()
         alive = owner is not None and shiboken6.isValid(owner)
         error = job.info.error

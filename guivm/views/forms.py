@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QMimeData, QObject, QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QMimeData, QObject, QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
     QFontMetrics,
+    QIcon,
     QPainter,
     QPaintEvent,
     QPalette,
@@ -35,41 +36,31 @@ from PySide6.QtWidgets import (
 )
 
 from guivm.text import clean_line
-from guivm.views import theme
-from guivm.views.icons import icon
+from guivm.views.icons import Tint, icon
+from guivm.views.theme import GRID
 
-GRID = 8
 MIB_PER_GIB = 1024
-_MIB = 1024**2
 
 
 class Tone(enum.Enum):
-    """How a line under a field speaks."""
+    """How a line under a field speaks; the values are those of the theme's ``tone`` property."""
 
-    HELP = "help"
+    HELP = "quiet"
     WARNING = "warning"
-    PROBLEM = "problem"
+    PROBLEM = "error"
 
 
-def binary_size(size_bytes: int) -> str:
-    """``size_bytes`` in KiB, MiB, GiB… as the locale writes numbers; at most one decimal, none from 10 on."""
-    locale = QLocale()
-    precision = 0 if _is_round(size_bytes) else 1
-    return locale.formattedDataSize(size_bytes, precision, QLocale.DataSizeFormat.DataSizeIecFormat)
+def tone_icon(tone: Tone) -> QIcon:
+    """The sign that goes with a problem or warning, so that colour is not all that tells them apart."""
+    return icon("warning", Tint.WARNING) if tone is Tone.WARNING else icon("error", Tint.ERROR)
 
 
-def file_size(size_bytes: int) -> str:
-    """``size_bytes`` in kB, MB, GB… (powers of ten), as file managers show sizes."""
-    precision = 0 if size_bytes < 1000 else 1
-    return QLocale().formattedDataSize(size_bytes, precision, QLocale.DataSizeFormat.DataSizeSIFormat)
-
-
-def _is_round(size_bytes: int) -> bool:
-    unit = 1
-    while size_bytes >= unit * 1024:
-        unit *= 1024
-    value = size_bytes / unit
-    return value >= 10 or value == int(value)
+def set_style_property(widget: QWidget, name: str, value: object) -> None:
+    """Set a dynamic property the style sheet selects by, and let it take effect."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 def plain_label(text: str, parent: QWidget, *, wrap: bool = False) -> QLabel:
@@ -82,38 +73,30 @@ def plain_label(text: str, parent: QWidget, *, wrap: bool = False) -> QLabel:
 
 
 class ToneLabel(QLabel):
-    """A plain-text label in the colour of a tone; follows changes of the palette."""
+    """A small plain-text label that the theme colours by its tone."""
 
     def __init__(self, text: str = "", parent: QWidget | None = None, *, tone: Tone = Tone.HELP) -> None:
         super().__init__(parent)
         self._tone = tone
-        self._tinting = False
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
+        self.setProperty("role", "caption")
+        self.setProperty("tone", tone.value)
         self.setText(text)
-        self._tint()
 
     @property
     def tone(self) -> Tone:
         return self._tone
 
+    def minimumSizeHint(self) -> QSize:
+        # QLabel guesses a narrow width and so too many lines; heightForWidth tells the truth.
+        metrics = self.fontMetrics()
+        return QSize(metrics.averageCharWidth() * 12, metrics.height())
+
     def set_tone(self, tone: Tone) -> None:
         if tone is not self._tone:
             self._tone = tone
-            self._tint()
-
-    def changeEvent(self, event: QEvent) -> None:
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and not self._tinting:
-            self._tint()
-
-    def _tint(self) -> None:
-        self._tinting = True
-        palette = QPalette()
-        base = self.parentWidget().palette() if self.parentWidget() is not None else palette
-        palette.setColor(QPalette.ColorRole.WindowText, tone_color(base, self._tone))
-        self.setPalette(palette)
-        self._tinting = False
+            set_style_property(self, "tone", tone.value)
 
 
 class ElidedLabel(QWidget):
@@ -134,6 +117,10 @@ class ElidedLabel(QWidget):
         self._update_tooltip()
         self.updateGeometry()
         self.update()
+
+    def set_quiet(self) -> None:
+        """Paint in the secondary colour."""
+        self.setForegroundRole(QPalette.ColorRole.PlaceholderText)
 
     def sizeHint(self) -> QSize:
         metrics = self.fontMetrics()
@@ -173,7 +160,8 @@ def plain_tooltip(text: str) -> str:
 class NoteLine(QWidget):
     """The line under a field: quiet help, replaced by the problem or warning while there is one."""
 
-    def __init__(self, help_text: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, help_text: str = "", parent: QWidget | None = None, *, trailing: bool = False) -> None:
+        """``trailing``: against the trailing edge and centred in the height, as in a dialog's footer."""
         super().__init__(parent)
         self._help = help_text
         self._problem = ""
@@ -182,13 +170,12 @@ class NoteLine(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GRID // 2)
         self._icon = QLabel(self)
-        self._icon.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._label = ToneLabel(help_text, self)
-        self._label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)
-        font = self._label.font()
-        font.setPointSizeF(font.pointSizeF() * 0.92)
-        self._label.setFont(font)
-        self._label.setMinimumHeight(self._label.fontMetrics().height())
+        if trailing:
+            self._label.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignTrailing)
+        else:
+            self._icon.setAlignment(Qt.AlignmentFlag.AlignTop)
+            self._label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeading)
         layout.addWidget(self._icon, 0)
         layout.addWidget(self._label, 1)
         self._show()
@@ -231,7 +218,7 @@ class NoteLine(QWidget):
             self._icon.hide()
             return
         side = self._label.fontMetrics().height()
-        self._icon.setPixmap(tone_icon(self.palette(), self.tone).pixmap(QSize(side, side), self.devicePixelRatioF()))
+        self._icon.setPixmap(tone_icon(self.tone).pixmap(QSize(side, side), self.devicePixelRatioF()))
         self._icon.show()
 
 
@@ -255,6 +242,7 @@ class FormRow(QObject):
     def set_problem(self, text: str, *, is_warning: bool = False) -> None:
         """Show a sentence beside the field; empty removes it."""
         self.note.set_problem(text, Tone.WARNING if is_warning else Tone.PROBLEM)
+        set_style_property(self.field.focusProxy() or self.field, "invalid", bool(text) and not is_warning)
         self._describe()
 
     def set_visible(self, visible: bool) -> None:
@@ -316,6 +304,11 @@ _SIZE_PREFIX = re.compile(r"^[\d.,'\s\u00a0\u202f]*([kmgt]?i?b?)?\s*$", re.IGNOR
 _UNIT_MIB = {"k": 1 / 1024, "m": 1.0, "g": 1024.0, "t": 1024.0 * 1024.0}
 
 
+def pad_spin(spin: QSpinBox) -> None:
+    """Give a spin box's text the distance from its frame that line edits have."""
+    spin.lineEdit().setTextMargins(GRID - 2, 0, 0, 0)
+
+
 class SizeSpin(QSpinBox):
     """A size in MiB, shown and typed with its unit: ``1536 MiB``, ``2 GiB``, ``1.5g``.
 
@@ -323,15 +316,14 @@ class SizeSpin(QSpinBox):
     with the value.
     """
 
-    def __init__(
-        self, parent: QWidget | None = None, *, bare_gib_below: int = 64, step_mib: int | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None, *, bare_gib_below: int = 64, step_mib: int | None = None) -> None:
         super().__init__(parent)
         self._bare_gib_below = bare_gib_below
         self._step_mib = step_mib
         self.setRange(1, 64 * MIB_PER_GIB * 1024)
         self.setAccelerated(True)
         self.setCorrectionMode(QSpinBox.CorrectionMode.CorrectToNearestValue)
+        pad_spin(self)
 
     def textFromValue(self, value: int) -> str:
         if value >= MIB_PER_GIB and value % (MIB_PER_GIB // 8) == 0:

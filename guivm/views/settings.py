@@ -41,6 +41,7 @@ EXTRA_HOSTS: Setting[list[str]] = Setting("hosts/extra", [])
 # Console
 HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.keyboard.HOST_KEYS
 CONSOLE_SCALE = Setting("console/scale", "fit")  # a value of guivm.console.viewport.ScaleMode
+CONSOLE_GEOMETRY = Setting("console/geometry", QByteArray())  # of a console in its own window
 THUMBNAILS = Setting("overview/thumbnails", True)
 
 

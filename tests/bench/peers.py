@@ -37,14 +37,14 @@ def ensure_packages(packages: Sequence[str]) -> None:
     print(f"Installing for the benchmark: {' '.join(missing)}", flush=True)
     install = [*prefix, "apt-get", "install", "-y", "--no-install-recommends", *missing]
     if not _quiet(install) and not (_quiet([*prefix, "apt-get", "update"]) and _quiet(install)):
-        raise BenchError(f"apt-get could not install: {' '.join(missing)}. Run it by hand to see why: {' '.join(install)}")
+        raise BenchError(
+            f"apt-get could not install: {' '.join(missing)}. Run it by hand to see why: {' '.join(install)}"
+        )
 
 
 def package_version(package: str) -> str:
     """Version of an installed package, or "not installed"."""
-    found = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False
-    )
+    found = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False)
     return found.stdout.strip() or "not installed"
 
 

@@ -13,7 +13,6 @@ import math
 import os
 import platform
 import statistics
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +46,7 @@ class Target:
 
     def text(self, unit: str) -> str:
         sign = "≤" if self.sense is Sense.AT_MOST else "≥"
-        return f"{sign} {self.value:g}×" if self.on is TargetOn.RATIO else f"{sign} {self.value:g} {unit}"
+        return f"{sign} {self.value:g}x" if self.on is TargetOn.RATIO else f"{sign} {self.value:g} {unit}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ class Report:
                     row.unit,
                     "not measured" if row.ours is None else row.ours.text(),
                     peer,
-                    "-" if row.ratio is None else f"{_figure(row.ratio)}×",
+                    "-" if row.ratio is None else f"{_figure(row.ratio)}x",
                     "-" if row.target is None else row.target.text(row.unit),
                     {True: "yes", False: "NO", None: "-"}[row.met],
                 )
@@ -261,19 +260,13 @@ def _figure(value: float) -> str:
     return f"{value:.{min(digits, 6)}f}"
 
 
-def _width(text: str) -> int:
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
-
-
 def _aligned(lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
-    widths = [max(_width(cell) for cell in column) for column in zip(*lines, strict=True)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     out = []
     for number, line in enumerate(lines):
         cells = []
         for index, (cell, width) in enumerate(zip(line, widths, strict=True)):
-            space = " " * (width - _width(cell))
+            space = " " * (width - len(cell))
             cells.append(cell + space if index in left else space + cell)
         out.append("  ".join(cells).rstrip())
         if number == 0:

@@ -29,10 +29,10 @@ class Window:
 class WindowWatch:
     """Waits for managed windows.
 
-    The window manager adds a window to ``_NET_CLIENT_LIST`` (EWMH) when it maps it. ``xprop -spy`` hands every change of
-    that property on as an X event, so that nothing is polled and the watched program loses no processor time; the moment
-    taken is the arrival of that line, and the window is then asked whether it is viewable (asked again each 5 ms while
-    not). Resolution: some milliseconds, at most 20.
+    The window manager adds a window to ``_NET_CLIENT_LIST`` (EWMH) when it maps it. ``xprop -spy`` prints a line for
+    each X event about that property, so that nothing is polled and the watched program loses no processor time. The
+    moment taken is the arrival of that line, provided the window is then viewable; otherwise it is asked again each
+    5 ms. Resolution: some milliseconds, at most 20.
     """
 
     def __init__(self, lines: Lines, env: Mapping[str, str]) -> None:

@@ -60,15 +60,17 @@ class Desktop:
 
 @contextmanager
 def xvfb(width: int = 1600, height: int = 1000, depth: int = 24, log: Path | None = None) -> Iterator[str]:
-    """Xvfb on a display number that it chooses itself; gives the display (":5"). BenchError when it does not come up."""
+    """Xvfb on a free display that it chooses itself; gives its name (":5"). BenchError when it does not come up."""
     read_fd, write_fd = os.pipe()
     with ExitStack() as stack:
         stack.callback(os.close, read_fd)
         with _output(log) as out:
             try:
                 server = subprocess.Popen(
-                    ["Xvfb", "-displayfd", str(write_fd), "-screen", "0", f"{width}x{height}x{depth}"]
-                    + ["-nolisten", "tcp", "-noreset", "-dpi", "96"],
+                    [
+                        *("Xvfb", "-displayfd", str(write_fd), "-screen", "0", f"{width}x{height}x{depth}"),
+                        *("-nolisten", "tcp", "-noreset", "-dpi", "96"),
+                    ],
                     pass_fds=[write_fd],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
@@ -105,7 +107,13 @@ def _session_bus(directory: Path) -> Iterator[str]:
         with _output(directory / "bus.log") as out:
             try:
                 daemon = subprocess.Popen(
-                    ["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", f"--print-address={write_fd}"],
+                    [
+                        "dbus-daemon",
+                        f"--config-file={config}",
+                        "--nofork",
+                        "--nopidfile",
+                        f"--print-address={write_fd}",
+                    ],
                     pass_fds=[write_fd],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
@@ -134,15 +142,22 @@ def _window_manager(place: Desktop, directory: Path) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        # EWMH: a window manager that is ready announces itself in this property of the root window.
-        with root_property_lines("_NET_SUPPORTING_WM_CHECK", env) as lines:
-            deadline = time.monotonic() + 20.0
-            while "window id" not in lines.next(max(0.0, deadline - time.monotonic())):
-                if time.monotonic() >= deadline or manager.poll() is not None:
-                    raise BenchError(f"openbox did not come up. {_tail(directory / 'openbox.log')}".strip())
+        deadline = time.monotonic() + 20.0
+        while not _has_window_manager(env):
+            if time.monotonic() >= deadline or manager.poll() is not None:
+                raise BenchError(f"openbox did not come up. {_tail(directory / 'openbox.log')}".strip())
+            time.sleep(0.05)
         yield
     finally:
         end(manager)
+
+
+def _has_window_manager(env: Mapping[str, str]) -> bool:
+    """A window manager that is ready names its own window in this property of the root window (EWMH)."""
+    asked = subprocess.run(
+        ["xprop", "-root", "_NET_SUPPORTING_WM_CHECK"], env=dict(env), capture_output=True, text=True, check=False
+    )
+    return "window id" in asked.stdout
 
 
 class Lines:
@@ -167,7 +182,10 @@ class Lines:
 
 @contextmanager
 def root_property_lines(name: str, env: Mapping[str, str]) -> Iterator[Lines]:
-    """One line now and one at each change of a property of the root window: xprop waits for X events, it does not poll."""
+    """One line now and one at each change of a property of the root window, from X events: nothing is polled.
+
+    A window manager must already have made the property known to the X server, else there are no further lines.
+    """
     spy = subprocess.Popen(
         ["xprop", "-root", "-spy", name],
         env=dict(env),

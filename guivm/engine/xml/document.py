@@ -65,7 +65,12 @@ def new_element(tag: str) -> Element:
 
 def element_children(parent: Element, tag: str | None = None) -> list[Element]:
     """Child elements (no comments, no processing instructions), of one tag or all."""
-    return [child for child in parent if isinstance(child.tag, str) and (tag is None or child.tag == tag)]
+    return [child for child in parent if _is_element(child) and (tag is None or child.tag == tag)]
+
+
+def _is_element(node: object) -> bool:
+    """False for comments and processing instructions: their tag is a function, whatever the stubs say."""
+    return isinstance(getattr(node, "tag", None), str)
 
 
 def first_child(parent: Element, tag: str) -> Element | None:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from guivm.engine.xml.node import XmlNode
-from guivm.engine.xml.properties import INTEGER, ON_OFF, YES_NO, Children, Flag, attribute, child_text
+from guivm.engine.xml.node import NodeList, XmlNode
+from guivm.engine.xml.properties import INTEGER, ON_OFF, YES_NO, Child, Children, Flag, attribute, child_text
 
 
 class BootDevice(XmlNode):
     __slots__ = ()
 
     dev = attribute("@dev")  # "hd", "cdrom", "network", "fd"
+
+
+class FirmwareFeature(XmlNode):
+    """What a firmware chosen by libvirt must, or must not, have."""
+
+    __slots__ = ()
+
+    name = attribute("@name")  # "secure-boot", "enrolled-keys"
+    enabled = attribute("@enabled", YES_NO)
+
+
+class _FirmwareChoice(XmlNode):
+    __slots__ = ()
+
+    features = Children(FirmwareFeature, "feature")
 
 
 class Os(XmlNode):
@@ -33,6 +48,11 @@ class Os(XmlNode):
     nvram_format = attribute("nvram/@format")
     boot_menu = attribute("bootmenu/@enable", YES_NO)
     boot_devices = Children(BootDevice, "boot")
+    _firmware_choice = Child(_FirmwareChoice, "firmware")
+
+    @property
+    def firmware_features(self) -> NodeList[FirmwareFeature]:
+        return self._firmware_choice.features
 
     @property
     def uses_uefi(self) -> bool:

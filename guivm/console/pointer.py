@@ -1,0 +1,106 @@
+"""Mouse, wheel and cursor between Qt and the guest."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QCursor, QImage, QPixmap
+
+from guivm.console.frame import CursorShape, PointerButton
+
+_STEP = 120  # eighths of a degree: one notch of a wheel
+_MAX_STEPS = 32  # one event cannot mean more; a driver gone mad can
+_MAX_CURSOR_SIDE = 256  # device pixels; larger ones are refused by X servers and compositors
+
+_BUTTONS = {
+    Qt.MouseButton.LeftButton: PointerButton.LEFT,
+    Qt.MouseButton.MiddleButton: PointerButton.MIDDLE,
+    Qt.MouseButton.RightButton: PointerButton.RIGHT,
+    Qt.MouseButton.BackButton: PointerButton.BACK,
+    Qt.MouseButton.ForwardButton: PointerButton.FORWARD,
+}
+
+
+def guest_button(button: Qt.MouseButton) -> PointerButton:
+    """The guest's button for one of Qt's, NONE for those it has not."""
+    return _BUTTONS.get(button, PointerButton.NONE)
+
+
+class WheelSteps:
+    """Turns wheel angles, which touchpads send in small parts, into whole clicks of the guest's wheel."""
+
+    def __init__(self) -> None:
+        self._x = 0
+        self._y = 0
+
+    def turn(self, angle: QPoint) -> list[PointerButton]:
+        """Buttons to click once each, in order, for one event's ``angleDelta``."""
+        self._x = self._add(self._x, angle.x())
+        self._y = self._add(self._y, angle.y())
+        steps_x, self._x = _whole(self._x)
+        steps_y, self._y = _whole(self._y)
+        clicks = [PointerButton.WHEEL_UP if steps_y > 0 else PointerButton.WHEEL_DOWN] * abs(steps_y)
+        # Qt counts leftward turns as positive.
+        clicks += [PointerButton.WHEEL_LEFT if steps_x > 0 else PointerButton.WHEEL_RIGHT] * abs(steps_x)
+        return clicks
+
+    @staticmethod
+    def _add(held: int, delta: int) -> int:
+        """A change of direction forgets what was left of the other one."""
+        return delta if held * delta < 0 else held + delta
+
+
+def _whole(angle: int) -> tuple[int, int]:
+    steps = int(angle / _STEP)
+    return max(-_MAX_STEPS, min(_MAX_STEPS, steps)), angle - steps * _STEP
+
+
+class RelativeMotion:
+    """Movements for a guest with a mouse: the host's pointer is hidden and kept away from the window's edges."""
+
+    def __init__(self) -> None:
+        self._last: QPointF | None = None
+        self._rest = QPointF()
+        self._warped_to: QPointF | None = None
+
+    def reset(self, position: QPointF | None = None) -> None:
+        """Begin anew; ``position``: where the pointer is, when known."""
+        self._last = position
+        self._rest = QPointF()
+        self._warped_to = None
+
+    def warped(self, target: QPointF) -> None:
+        """The pointer was put to ``target`` by us; that jump is no movement."""
+        self._warped_to = target
+
+    def moved(self, position: QPointF, dpr: float) -> tuple[int, int]:
+        """Whole device pixels moved since the last call; fractions are kept for the next."""
+        last, self._last = self._last, position
+        if self._warped_to is not None and last is not None:
+            to_target = (position - self._warped_to).manhattanLength()
+            if to_target <= (position - last).manhattanLength():
+                last, self._warped_to = self._warped_to, None
+        if last is None:
+            return 0, 0
+        self._rest += (position - last) * dpr
+        dx, dy = int(self._rest.x()), int(self._rest.y())
+        self._rest -= QPointF(dx, dy)
+        return dx, dy
+
+
+def guest_cursor(shape: CursorShape, scale: float, dpr: float) -> QCursor:
+    """``scale``: device pixels per guest pixel. GUI thread only."""
+    largest = _MAX_CURSOR_SIDE / max(shape.width, shape.height)
+    scale = min(scale, largest)
+    image = QImage(shape.pixels.data, shape.width, shape.height, shape.width * 4, QImage.Format.Format_ARGB32)
+    if scale == 1:
+        image = image.copy()
+    else:
+        whole = scale == int(scale)
+        mode = Qt.TransformationMode.FastTransformation if whole else Qt.TransformationMode.SmoothTransformation
+        width, height = max(1, round(shape.width * scale)), max(1, round(shape.height * scale))
+        image = image.scaled(width, height, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
+    pixmap = QPixmap.fromImage(image)
+    pixmap.setDevicePixelRatio(dpr)
+    hot_x = min(round(shape.hot_x * scale / dpr), max(0, int(pixmap.width() / dpr) - 1))
+    hot_y = min(round(shape.hot_y * scale / dpr), max(0, int(pixmap.height() / dpr) - 1))
+    return QCursor(pixmap, hot_x, hot_y)

@@ -1,0 +1,275 @@
+"""One host of the engine: its connection, its VMs and its jobs, brought together. No Qt.
+
+``_lock`` guards the host's values and is held while they are announced, so that listeners hear of them in order;
+it is never held during a call of libvirt.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from guivm import paths
+from guivm.engine import hosts, operations, words
+from guivm.engine.connection import Backoff, Connector, HostConnection, LinkLost
+from guivm.engine.context import HandlerContext
+from guivm.engine.events import EngineEvent, HostChanged, HostRemoved
+from guivm.engine.inventory import Inventory, Rereads
+from guivm.engine.jobs import Job
+from guivm.engine.libvirt_errors import is_connection_lost, text_of, translate
+from guivm.engine.link import DomainEvent
+from guivm.engine.queues import HostQueues
+from guivm.engine.reader import Reader
+from guivm.engine.requests import Lane, Request
+from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
+from guivm.errors import GuivmError, HostError, OperationError
+
+if TYPE_CHECKING:
+    from guivm.engine.link import LibvirtLink
+
+_REREAD_BATCH = 100
+
+
+class ManagedHost:
+    """Public methods are thread-safe and return at once, :meth:`join` excepted."""
+
+    def __init__(
+        self,
+        info: HostInfo,
+        connector: Connector[LibvirtLink],
+        emit: Callable[[EngineEvent], None],
+        *,
+        number: int,
+        warm_up: bool,
+        backoff: Backoff | None = None,
+    ) -> None:
+        name = f"guivm-host-{number}"
+        self._lock = threading.RLock()
+        self._info = info
+        self._emit = emit
+        self._warm_up = warm_up
+        self._closed = False
+        self._inventory = Inventory(info.id)
+        self._rereads = Rereads()
+        self._queues = HostQueues(name)
+        self._jobs: set[Job[Any]] = set()
+        self._waiting: list[tuple[Request[Any], Job[Any]]] = []  # until the first attempt to connect has ended
+        self._loaded: EngineEvent | None = None
+        self._connection: HostConnection[LibvirtLink] = HostConnection(name, connector, self, backoff=backoff)
+
+    # --- for the engine -------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> HostInfo:
+        return self._info
+
+    def start(self) -> None:
+        with self._lock:
+            self._emit(HostChanged(self._info))
+        self._connection.start()
+
+    def retry(self) -> None:
+        """Connect now, when it is not connected."""
+        self._connection.retry()
+
+    def vms(self) -> tuple[VmInfo, ...]:
+        with self._lock:
+            return self._inventory.vms()
+
+    def vm(self, uuid: str) -> VmInfo | None:
+        with self._lock:
+            return self._inventory.get(uuid)
+
+    def submit(self, request: Request[Any], job: Job[Any]) -> None:
+        """Queue a job; it fails at once when the host is not connected."""
+        with self._lock:
+            self._jobs.add(job)
+            wait = self._info.state is HostState.CONNECTING and not self._closed
+            if wait:
+                self._waiting.append((request, job))
+        job.add_done_callback(self._forget)
+        if not wait:
+            self._enqueue(request, job)
+
+    def close(self) -> None:
+        """Begin to end: queued jobs are cancelled, running ones asked to stop, then the connection is closed."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            jobs = list(self._jobs)
+            self._waiting.clear()
+            self._emit(HostRemoved(self._info.id))
+        self._queues.close()
+        for job in jobs:
+            job.cancel()
+        self._connection.close()
+
+    def join(self, deadline_s: float) -> bool:
+        """After :meth:`close`: wait until ``deadline_s`` (monotonic seconds). What hangs is left behind, its job
+        ended with an error; False then."""
+        ended = self._queues.join(deadline_s)
+        with self._lock:
+            jobs = list(self._jobs)
+        for job in jobs:
+            job.fail(
+                HostError(
+                    f"“{self._info.label}” did not answer before the connection was closed.",
+                    advice="Look at the virtual machine again when the host is back.",
+                )
+            )
+        return self._connection.join(deadline_s) and ended
+
+    # --- for the connection (control thread) ----------------------------------------------------------
+
+    def load(self, link: LibvirtLink) -> None:
+        with self._lock:
+            ticket = self._inventory.ticket()
+        found = Reader(self._info.id, link.connection).read_all()
+        self._rereads.clear()
+        with self._lock:
+            self._loaded = self._inventory.load(ticket, found)
+
+    def serve(self, link: LibvirtLink, events: list[object]) -> float | None:
+        now_s = time.monotonic()
+        for event in events:
+            if isinstance(event, DomainEvent):
+                self._rereads.note(event.uuid, stopped=event.stopped, now_s=now_s)
+        due = self._rereads.take_due(now_s)
+        for start in range(0, len(due), _REREAD_BATCH):
+            self._reread(link, due[start : start + _REREAD_BATCH])
+        return self._rereads.next_in(time.monotonic())
+
+    def state_changed(self, state: HostState, problem: str, details: str) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            was_connected = self._info.state is HostState.CONNECTED
+            self._info = replace(self._info, state=state, problem=problem, details=details)
+            self._emit(HostChanged(self._info))
+            announce, self._loaded = self._loaded, None
+            if was_connected:
+                announce = self._inventory.lose_sight()
+            if announce is not None:
+                self._emit(announce)
+            waiting: list[tuple[Request[Any], Job[Any]]] = []
+            if state is not HostState.CONNECTING:
+                waiting, self._waiting = self._waiting, []
+        for request, job in waiting:
+            self._enqueue(request, job)
+        if state is HostState.CONNECTED and self._warm_up and not hosts.is_test(self._info.uri):
+            # QEMU is probed for seconds the first time: have it done before somebody waits for it.
+            self._queues.submit(Lane.READ, None, self._read_capabilities)
+
+    # --- jobs -----------------------------------------------------------------------------------------
+
+    def _enqueue(self, request: Request[Any], job: Job[Any]) -> None:
+        info = self._info
+        if not self._closed and info.state is not HostState.CONNECTED:
+            job.fail(
+                HostError(
+                    f"“{info.label}” is not connected. {info.problem}".strip(),
+                    advice="Try again when it is.",
+                    details=info.details,
+                )
+            )
+            return
+        target = request.target
+        key = target.uuid if isinstance(target, VmKey) else type(request).__name__
+        if not self._queues.submit(request.lane, key, lambda: self._run(request, job)):
+            job.fail(HostError(f"The connection to “{info.label}” is closed."))
+
+    def _forget(self, job: Job[Any]) -> None:
+        with self._lock:
+            self._jobs.discard(job)
+
+    def _run(self, request: Request[Any], job: Job[Any]) -> None:
+        """On a worker."""
+        if not job.begin():
+            return
+        try:
+            with self._connection.lease() as link:
+                try:
+                    result = self._handle(request, job, link)
+                finally:
+                    if request.lane is not Lane.READ:
+                        self._reread_target(request, link)
+                if isinstance(result, VmKey) and result != request.target:
+                    self._reread(link, [result.uuid])
+        except GuivmError as error:
+            job.fail(error)
+        else:
+            job.succeed(result)
+
+    def _handle(self, request: Request[Any], job: Job[Any], link: LibvirtLink) -> Any:
+        """The answer, or a GuivmError."""
+        import libvirt
+
+        failed = words.failed(request, self.subject(request))
+        try:
+            context = HandlerContext(
+                host=self._info,
+                connection=link.connection,
+                job=job,
+                cache_dir=paths.cache_dir(),
+                images_dir=hosts.images_dir_for(self._info.uri),
+                capabilities=link.capabilities,
+            )
+            return operations.handler_for(request)(context, request)
+        except GuivmError:
+            raise
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                link.report_lost(text_of(error))
+            raise translate(error, failed) from error
+        except OSError as error:
+            raise OperationError(failed, details=str(error)) from error
+        except Exception as error:  # the boundary: a mistake of ours must end the job, not the worker
+            raise OperationError(
+                f"{failed} This is a mistake in guivm.", advice="Please report it.", details=traceback.format_exc()
+            ) from error
+
+    def subject(self, request: Request[Any]) -> str:
+        """Whom the words about a request are about."""
+        target = request.target
+        vm = self.vm(target.uuid) if isinstance(target, VmKey) else None
+        return words.subject(request, vm.name if vm else "virtual machine", self._info.label)
+
+    def _reread_target(self, request: Request[Any], link: LibvirtLink) -> None:
+        target = request.target
+        if isinstance(target, VmKey):
+            self._reread(link, [target.uuid])
+
+    def _reread(self, link: LibvirtLink, uuids: list[str]) -> None:
+        """Read VMs anew and announce what changed. Raises nothing: a broken link is reported to its control."""
+        with self._lock:
+            ticket = self._inventory.ticket()
+        reader = Reader(self._info.id, link.connection)
+        results: list[tuple[str, VmInfo | None]] = []
+        try:
+            for uuid in uuids:
+                results.append((uuid, reader.read(uuid)))
+        except LinkLost as error:
+            link.report_lost(error.details)
+        with self._lock:
+            change = self._inventory.update(ticket, results)
+            if change is not None and not self._closed:
+                self._emit(change)
+
+    def _read_capabilities(self) -> None:
+        import libvirt
+
+        try:
+            with self._connection.lease() as link:
+                link.capabilities.get(
+                    link.connection,
+                    self._info.id,
+                    is_local=self._info.is_local,
+                    images_dir=hosts.images_dir_for(self._info.uri),
+                )
+        except (HostError, OSError, libvirt.libvirtError):
+            pass  # whoever asks gets the error then

@@ -1,0 +1,112 @@
+"""SaveState: libvirt's managed save, with progress and cancel. Worker only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from guivm.engine.context import HandlerContext
+from guivm.engine.jobs import JobProgress
+from guivm.engine.operations import require_state
+from guivm.engine.requests import SaveState
+from guivm.engine.types import VmState
+from guivm.errors import CancelledError, WrongStateError
+from guivm.text import clean_line
+
+if TYPE_CHECKING:
+    import libvirt
+
+_POLL_S = 0.25
+
+
+def save_state(context: HandlerContext, request: SaveState) -> None:
+    """Handler of SaveState. Cancelled, the VM goes on as before and nothing is kept on disk."""
+    import libvirt
+
+    domain = context.domain(request.key)
+    require_state(domain, (VmState.RUNNING, VmState.PAUSED), "Only a running virtual machine can be saved.")
+    if not domain.isPersistent():
+        raise WrongStateError(
+            f"“{clean_line(domain.name())}” exists only while it runs.", advice="Its state cannot be kept."
+        )
+    watcher = _Watcher(context, domain)
+    watcher.start()
+    try:
+        domain.managedSave(0)
+    except libvirt.libvirtError as error:
+        if watcher.aborted:
+            raise CancelledError(
+                "Saving was cancelled; the virtual machine goes on.", details=str(error.get_error_message())
+            ) from error
+        raise
+    finally:
+        watcher.stop()
+
+
+class _Watcher(threading.Thread):
+    """Asks how far the save is, and aborts it when the person wants that. Lives as long as the save."""
+
+    def __init__(self, context: HandlerContext, domain: libvirt.virDomain) -> None:
+        super().__init__(name=f"{threading.current_thread().name}-save", daemon=True)
+        self._job = context.job
+        self._domain = domain
+        self._condition = threading.Condition()
+        self._done = False
+        self._cancel = False
+        self.aborted = False
+
+    def stop(self) -> None:
+        """The save has ended; waits for the answer to a question under way."""
+        self._job.on_cancel(None)
+        with self._condition:
+            self._done = True
+            self._condition.notify_all()
+        self.join()
+
+    def run(self) -> None:
+        import libvirt
+
+        self._job.on_cancel(self._on_cancel)
+        while True:
+            with self._condition:
+                if not self._done:
+                    self._condition.wait(_POLL_S)  # woken at once by the end and by the wish to cancel
+                if self._done:
+                    return
+                abort = self._cancel and not self.aborted
+            try:
+                if abort:
+                    self._domain.abortJob()
+                    self.aborted = True
+                else:
+                    self._report()
+            except libvirt.libvirtError:
+                continue  # just before its beginning and just after its end there is no such job: ask again
+
+    def _on_cancel(self) -> None:
+        with self._condition:
+            self._cancel = True
+            self._condition.notify_all()
+
+    def _report(self) -> None:
+        import libvirt
+
+        stats: dict[str, int] = self._domain.jobStats(0)
+        total = int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_TOTAL, 0))
+        if stats.get("type", 0) == libvirt.VIR_DOMAIN_JOB_NONE or total <= 0:
+            return
+        done = int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_PROCESSED, 0))
+        left = int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_REMAINING, 0))
+        speed = stats.get(libvirt.VIR_DOMAIN_JOB_MEMORY_BPS)
+        elapsed_s = time.monotonic() - self._job.info.started_s
+        per_s = float(speed) if speed else (done / elapsed_s if elapsed_s > 0 else None)
+        self._job.report(
+            JobProgress(
+                done=total - left,
+                total=total,
+                speed_per_s=per_s,
+                remaining_s=left / per_s if per_s else None,
+                step="Writing memory",
+            )
+        )

@@ -1,0 +1,64 @@
+"""What a request is called while it runs, and what is said when it fails. No Qt, no libvirt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from guivm.engine import requests as rq
+
+# Request → (title of the job, "… could not …" sentence); {} is the name of the VM or host.
+_WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
+    rq.Start: ("Starting “{}”", "“{}” could not be started."),
+    rq.Pause: ("Pausing “{}”", "“{}” could not be paused."),
+    rq.Resume: ("Resuming “{}”", "“{}” could not go on."),
+    rq.ShutDown: ("Asking “{}” to shut down", "“{}” could not be asked to shut down."),
+    rq.Reboot: ("Asking “{}” to restart", "“{}” could not be asked to restart."),
+    rq.Reset: ("Resetting “{}”", "“{}” could not be reset."),
+    rq.ForceOff: ("Forcing “{}” off", "“{}” could not be forced off."),
+    rq.SaveState: ("Saving the state of “{}”", "The state of “{}” could not be saved."),
+    rq.RestoreState: ("Restoring the state of “{}”", "The saved state of “{}” could not be restored."),
+    rq.DiscardSavedState: ("Discarding the saved state of “{}”", "The saved state of “{}” could not be discarded."),
+    rq.SetAutostart: ("Changing the automatic start of “{}”", "The automatic start of “{}” could not be changed."),
+    rq.Rename: ("Renaming “{}”", "“{}” could not be renamed."),
+    rq.SetTitle: ("Changing the title of “{}”", "The title of “{}” could not be changed."),
+    rq.SetNotes: ("Changing the notes of “{}”", "The notes of “{}” could not be changed."),
+    rq.PlanDelete: ("Looking at the files of “{}”", "The files of “{}” could not be looked at."),
+    rq.Delete: ("Deleting “{}”", "“{}” could not be deleted."),
+    rq.UndoDelete: ("Bringing “{}” back", "“{}” could not be brought back."),
+    rq.PurgeDeleted: ("Freeing the space of “{}”", "The files of “{}” could not be removed for good."),
+    rq.ReadDetails: ("Reading “{}”", "“{}” could not be read."),
+    rq.TakeScreenshot: ("Taking a picture of “{}”", "The screen of “{}” could not be read."),
+    rq.OpenConsole: ("Opening the display of “{}”", "The display of “{}” could not be opened."),
+    rq.ReadCapabilities: ("Asking what “{}” can do", "“{}” could not say what it can do."),
+    rq.InspectMedia: ("Looking at “{}”", "“{}” could not be looked at."),
+    rq.CheckNewVm: ("Checking “{}”", "“{}” could not be checked."),
+    rq.CreateVm: ("Creating “{}”", "“{}” could not be created."),
+    rq.CreateSampleGuest: ("Creating the sample guest", "The sample guest could not be created."),
+}
+
+
+def subject(request: rq.Request[Any], vm_name: str, host_label: str) -> str:
+    """Whom the words are about: the VM, the file, or the host."""
+    match request:
+        case rq.CheckNewVm(spec) | rq.CreateVm(spec):
+            return spec.name
+        case rq.UndoDelete(deleted) | rq.PurgeDeleted(deleted):
+            return deleted.name
+        case rq.InspectMedia(path=path):
+            return path.name
+        case rq.VmRequest():
+            return vm_name
+        case _:
+            return host_label
+
+
+def title(request: rq.Request[Any], about: str) -> str:
+    """Title of the job: "Starting “Debian”"."""
+    words = _WORDS.get(type(request))
+    return words[0].format(about) if words else type(request).__name__
+
+
+def failed(request: rq.Request[Any], about: str) -> str:
+    """First sentence of a failure: "“Debian” could not be started."."""
+    words = _WORDS.get(type(request))
+    return words[1].format(about) if words else f"{type(request).__name__} failed."

@@ -1,0 +1,385 @@
+"""The console of one VM: connects while it is looked at, comes back after every interruption, and says what is up.
+
+The widget that shows the guest's screen, and numpy with it, is imported when a VM that runs is first shown.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING
+
+import shiboken6
+from PySide6.QtCore import QElapsedTimer, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QImage, QShowEvent
+from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from guivm.engine.requests import OpenConsole
+from guivm.engine.types import ConsoleEndpoint, VmInfo, VmKey, VmState
+from guivm.errors import GuivmError, UnsupportedError
+from guivm.views import icons
+from guivm.views.bridge import Bridge
+from guivm.views.empty_state import StatePage
+from guivm.views.settings import CONSOLE_SCALE, HOST_KEY, Settings
+from guivm.views.state_words import state_icon_name, state_sentence, state_word
+from guivm.views.theme import GRID
+
+if TYPE_CHECKING:
+    from guivm.console.faces import ConsoleFace
+    from guivm.console.source import DisplaySource, SourceState
+    from guivm.console.widget import ConsoleWidget
+
+FIRST_DELAY_MS = 200
+LAST_DELAY_MS = 5_000
+# A connection that lasted this long was a good one: the next try after it comes at once.
+_GOOD_MS = 5_000
+# Looked away for longer than this: the connection is given back.
+LINGER_MS = 3_000
+
+_HOST_COMMANDS = {"P": "pause", "F": "fullscreen"}
+
+
+class ConsolePage(QWidget):
+    """GUI thread. ``actionRequested`` carries the id of an action that is meant for this VM."""
+
+    actionRequested = Signal(str)
+    captureChanged = Signal(bool)
+    sourceStateChanged = Signal(object)  # SourceState
+    frameShown = Signal()
+
+    def __init__(self, bridge: Bridge, settings: Settings, vm: VmInfo, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("console-page")
+        self._bridge = bridge
+        self._settings = settings
+        self._vm = vm
+        self._kept = False
+        self._console: ConsoleWidget | None = None
+        self._ticket = 0  # names the latest request for a connection; 0 while none is under way
+        self._tickets = 0
+        self._delay_ms = FIRST_DELAY_MS
+        self._problem = ""
+        self._no_display = False
+        self._lasted = QElapsedTimer()
+        self._retry = QTimer(self)
+        self._retry.setSingleShot(True)
+        self._retry.timeout.connect(self._ask)
+        self._linger = QTimer(self)
+        self._linger.setSingleShot(True)
+        self._linger.setInterval(LINGER_MS)
+        self._linger.timeout.connect(self._update)
+
+        self._idle = StatePage("console-idle", state_icon_name(vm.state), "", "", self)
+        self._button = QPushButton(self._idle)
+        self._button.setObjectName("console-start")
+        self._button.setProperty("kind", "primary")
+        self._button.setIcon(icons.icon("start", icons.Tint.ON_ACCENT))
+        self._button.setText(self.tr("Start"))
+        self._button.setAccessibleName(self.tr("Start the virtual machine"))
+        self._button.clicked.connect(self._on_start)
+        self._idle.column.addSpacing(GRID)
+        self._idle.column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
+        self._stack = QStackedWidget(self)
+        self._stack.addWidget(self._idle)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._stack)
+        settings.changed.connect(self._on_setting)
+        self._update()
+
+    # --- asking ---------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> VmKey:
+        return self._vm.key
+
+    @property
+    def vm(self) -> VmInfo:
+        return self._vm
+
+    @property
+    def console(self) -> ConsoleWidget | None:
+        """The widget with the guest's screen, once there was a reason to make it."""
+        return self._console
+
+    @property
+    def has_source(self) -> bool:
+        return self._console is not None and self._console.source() is not None
+
+    @property
+    def problem(self) -> str:
+        """Why there is no connection while there should be one; empty otherwise."""
+        return self._problem
+
+    @property
+    def retry_delay_ms(self) -> int:
+        """How long the next automatic try waits."""
+        return self._delay_ms
+
+    def current_image(self) -> QImage:
+        return self._console.current_image() if self._console is not None else QImage()
+
+    # --- telling --------------------------------------------------------------------------------------
+
+    def set_vm(self, vm: VmInfo) -> None:
+        """Follow the observed state."""
+        if vm == self._vm:
+            return
+        old = self._vm
+        self._vm = vm
+        if old.state.is_active != vm.state.is_active or old.has_graphics != vm.has_graphics:
+            self._forget_failures()
+        self._update()
+
+    def set_kept(self, kept: bool) -> None:
+        """Stay connected even while not visible (a console in its own window)."""
+        self._kept = kept
+        self._update()
+
+    def focus_screen(self) -> None:
+        """Give the keyboard to the guest's screen, or to what can be done instead."""
+        if self._stack.currentWidget() is self._console and self._console is not None:
+            self._console.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif self._button.isVisible():
+            self._button.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def release_capture(self) -> None:
+        if self._console is not None:
+            self._console.release_capture()
+
+    def disconnect_source(self) -> None:
+        """Give the connection back now."""
+        self._ticket = 0
+        self._retry.stop()
+        self._linger.stop()
+        if self._console is not None:
+            self._console.set_source(None)
+
+    # --- state ----------------------------------------------------------------------------------------
+
+    def _wanted(self) -> bool:
+        looked_at = self.isVisible() or self._kept or self._linger.isActive()
+        return looked_at and self._vm.state.is_active and self._vm.has_graphics and not self._no_display
+
+    @Slot()
+    def _update(self) -> None:
+        if self._wanted():
+            if not self.has_source and not self._ticket and not self._retry.isActive():
+                self._ask()
+        elif self._vm.state is not VmState.UNKNOWN or not self.isVisible():
+            # While the host does not answer the display may well go on: an open connection is left alone.
+            self.disconnect_source()
+        self._show_face()
+
+    def _show_face(self) -> None:
+        vm = self._vm
+        live = vm.state.is_active and vm.has_graphics and not self._no_display
+        frozen = vm.state is VmState.UNKNOWN and self.has_source
+        if (live or frozen) and (self.isVisible() or self._kept or self._console is not None):
+            console = self._ensure_console()
+            self._stack.setCurrentWidget(console)
+            console.set_face(self._face(), self._problem)
+        else:
+            self._show_idle()
+
+    def _face(self) -> ConsoleFace:
+        from guivm.console.faces import ConsoleFace
+        from guivm.console.source import SourceState
+
+        source = self._console.source() if self._console is not None else None
+        if self._vm.state is VmState.UNKNOWN:
+            return ConsoleFace.UNKNOWN
+        if source is not None and source.state is SourceState.CONNECTED:
+            match self._vm.state:
+                case VmState.PAUSED | VmState.SUSPENDED:
+                    return ConsoleFace.PAUSED
+                case VmState.SHUTTING_DOWN:
+                    return ConsoleFace.SHUTTING_DOWN
+                case _:
+                    return ConsoleFace.LIVE
+        return ConsoleFace.RECONNECTING if self._problem else ConsoleFace.CONNECTING
+
+    def _show_idle(self) -> None:
+        vm = self._vm
+        page = self._idle
+        page.art.set_icon(state_icon_name(vm.state), icons.Tint.QUIET if vm.state is VmState.OFF else vm.state)
+        can_start = vm.state in (VmState.OFF, VmState.SAVED, VmState.CRASHED)
+        if vm.state.is_active:
+            page.art.set_icon("display", icons.Tint.QUIET)
+            page.title.setText(self.tr("No display"))
+            page.text.setText(self._problem or self.tr("This virtual machine has no display that can be shown here."))
+        else:
+            page.title.setText(state_word(vm.state))
+            advice = {
+                VmState.OFF: self.tr("Press Start to switch it on."),
+                VmState.SAVED: self.tr("Its memory is kept on disk. Press Start to continue where it stopped."),
+                VmState.CRASHED: self.tr("Press Start to switch it on again."),
+            }.get(vm.state, "")
+            sentence = vm.reason if vm.state is VmState.CRASHED or not advice else ""
+            page.text.setText(" ".join(part for part in (sentence, advice) if part) or state_sentence(vm))
+        self._button.setVisible(can_start)
+        self._stack.setCurrentWidget(page)
+
+    @Slot()
+    def _on_start(self) -> None:
+        self.actionRequested.emit("start")
+
+    # --- connecting -----------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask(self) -> None:
+        if not self._wanted() or self._ticket or self.has_source:
+            return
+        self._tickets += 1
+        self._ticket = self._tickets
+        page = weakref.ref(self)
+        # The owner is the bridge: an answer for a page that is gone must still be received, and closed.
+        self._bridge.submit(
+            OpenConsole(self._vm.key),
+            self._bridge,
+            partial(_deliver_endpoint, page, self._ticket),
+            partial(_deliver_failure, page, self._ticket),
+        )
+
+    def take_endpoint(self, ticket: int, endpoint: ConsoleEndpoint) -> bool:
+        """Answer to our request; False when it is not wanted any more and the caller has to close it."""
+        if ticket != self._ticket:
+            return False
+        self._ticket = 0
+        if not self._wanted() or self.has_source:
+            return False
+        from guivm.console.rfb_source import make_source
+
+        console = self._ensure_console()
+        source = make_source(endpoint, console)
+        self._lasted.start()
+        console.set_source(source)
+        source.open()
+        self._show_face()
+        return True
+
+    def take_failure(self, ticket: int, error: GuivmError) -> None:
+        if ticket != self._ticket:
+            return
+        self._ticket = 0
+        self._problem = str(error)
+        if isinstance(error, UnsupportedError):
+            self._no_display = True
+        else:
+            self._try_later()
+        self._show_face()
+
+    def _try_later(self) -> None:
+        if self._wanted():
+            self._retry.start(self._delay_ms)
+            self._delay_ms = min(self._delay_ms * 2, LAST_DELAY_MS)
+
+    def _forget_failures(self) -> None:
+        self._retry.stop()
+        self._ticket = 0
+        self._delay_ms = FIRST_DELAY_MS
+        self._problem = ""
+        self._no_display = False
+
+    @Slot(object)
+    def _on_source_state(self, state: SourceState) -> None:
+        from guivm.console.source import SourceState
+
+        if state is SourceState.CONNECTED:
+            self._problem = ""
+        elif state is SourceState.DISCONNECTED and self._console is not None:
+            source = self._console.source()
+            error = source.error if source is not None else None
+            self._problem = str(error) if error is not None else self.tr("The connection to the display ended.")
+            if self._lasted.isValid() and self._lasted.elapsed() >= _GOOD_MS:
+                self._delay_ms = FIRST_DELAY_MS
+            self._drop(source)
+            self._try_later()
+        self._show_face()
+        self.sourceStateChanged.emit(state)
+
+    def _drop(self, source: DisplaySource | None) -> None:
+        if self._console is not None and source is not None:
+            self._console.set_source(None)
+
+    @Slot()
+    def _on_reconnect(self) -> None:
+        """The person does not want to wait."""
+        self._forget_failures()
+        self._update()
+
+    @Slot(str)
+    def _on_host_command(self, name: str) -> None:
+        action_id = _HOST_COMMANDS.get(name.upper())
+        if action_id is not None:
+            self.actionRequested.emit(action_id)
+
+    # --- the widget -----------------------------------------------------------------------------------
+
+    def _ensure_console(self) -> ConsoleWidget:
+        if self._console is None:
+            from guivm.console.widget import ConsoleWidget
+
+            console = ConsoleWidget(self._stack)
+            console.captureChanged.connect(self.captureChanged)
+            console.hostCommand.connect(self._on_host_command)
+            console.reconnectRequested.connect(self._on_reconnect)
+            console.sourceStateChanged.connect(self._on_source_state)
+            console.frameShown.connect(self.frameShown)
+            self._stack.addWidget(console)
+            self._console = console
+            self._apply_settings()
+        return self._console
+
+    def _apply_settings(self) -> None:
+        if self._console is None:
+            return
+        from guivm.console.viewport import ScaleMode
+
+        try:
+            mode = ScaleMode(self._settings.get(CONSOLE_SCALE))
+        except ValueError:
+            mode = ScaleMode.FIT
+        self._console.set_scale_mode(mode)
+        self._console.set_host_key(self._settings.get(HOST_KEY))
+
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        if key in (CONSOLE_SCALE.key, HOST_KEY.key):
+            self._apply_settings()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._linger.stop()
+        self._update()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.release_capture()
+        if self.has_source and not self._kept:
+            self._linger.start()
+        self._update()
+
+
+def close_endpoint(endpoint: ConsoleEndpoint) -> None:
+    """Give back what an endpoint owns."""
+    if endpoint.fd is not None:
+        os.close(endpoint.fd)
+
+
+def _living(page: weakref.ref[ConsolePage]) -> ConsolePage | None:
+    found = page()
+    return found if found is not None and shiboken6.isValid(found) else None
+
+
+def _deliver_endpoint(page: weakref.ref[ConsolePage], ticket: int, endpoint: ConsoleEndpoint) -> None:
+    living = _living(page)
+    if living is None or not living.take_endpoint(ticket, endpoint):
+        close_endpoint(endpoint)
+
+
+def _deliver_failure(page: weakref.ref[ConsolePage], ticket: int, error: GuivmError) -> None:
+    living = _living(page)
+    if living is not None:
+        living.take_failure(ticket, error)

@@ -1,0 +1,187 @@
+"""Preferences. Every change applies at once; Close only closes."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Slot
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from guivm.views.actions import ActionRegistry
+from guivm.views.dialogs.base import VerbDialog
+from guivm.views.dialogs.choices import SegmentedChooser
+from guivm.views.dialogs.shortcut_editor import ShortcutEditor
+from guivm.views.dialogs.shortcut_texts import host_keys
+from guivm.views.forms import Form, plain_label
+from guivm.views.icons import Tint, icon
+from guivm.views.settings import COLOR_SCHEME, CONSOLE_SCALE, HOST_KEY, THUMBNAILS, ColorScheme, Settings
+from guivm.views.theme import GRID
+
+_WIDTH = 760
+_HEIGHT = 560
+_SIDE = 22 * GRID
+
+
+class PreferencesDialog(VerbDialog):
+    """Sections at the left, their settings at the right. Show with ``open()``."""
+
+    def __init__(self, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None) -> None:
+        super().__init__(self.tr("Preferences"), "", parent, name="preferences", width=_WIDTH)
+        self._settings = settings
+        self.sections = QListWidget(self.content)
+        self.sections.setObjectName("sections")
+        self.sections.setAccessibleName(self.tr("Sections"))
+        self.sections.setFixedWidth(_SIDE)
+        self.sections.setIconSize(QSize(2 * GRID, 2 * GRID))
+        self.sections.setSpacing(2)
+        self.pages = QStackedWidget(self.content)
+        self._add_section(self.tr("General"), "preferences", self._general())
+        self._add_section(self.tr("Console"), "console", self._console())
+        self.shortcuts = ShortcutEditor(actions, settings, self)
+        self._add_section(self.tr("Shortcuts"), "keyboard", self.shortcuts)
+        row = QHBoxLayout()
+        row.setSpacing(3 * GRID)
+        row.addWidget(self.sections)
+        row.addWidget(self.pages, 1)
+        self.body.addLayout(row, 1)
+        self.sections.currentRowChanged.connect(self.pages.setCurrentIndex)
+        self.sections.setCurrentRow(0)
+        self.sections.setFocus()
+        settings.changed.connect(self._on_setting)
+
+    def fit(self) -> None:
+        self.resize_to(_HEIGHT)
+
+    def show_section(self, index: int) -> None:
+        """0 General, 1 Console, 2 Shortcuts."""
+        self.sections.setCurrentRow(index)
+
+    # --- building -------------------------------------------------------------------------------------
+
+    def _add_section(self, title: str, icon_name: str, content: QWidget) -> None:
+        item = QListWidgetItem(icon(icon_name, Tint.TEXT), title, self.sections)
+        item.setSizeHint(QSize(_SIDE - 2 * GRID, 4 * GRID + 4))
+        page = QWidget(self.pages)
+        heading = plain_label(title, page)
+        heading.setProperty("role", "heading")
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2 * GRID)
+        layout.addWidget(heading)
+        layout.addWidget(content, 1)
+        self.pages.addWidget(page)
+
+    def _general(self) -> QWidget:
+        form = Form(self)
+        self.scheme = SegmentedChooser[ColorScheme](
+            "color-scheme",
+            (
+                (ColorScheme.SYSTEM, "system", self.tr("As the &desktop")),
+                (ColorScheme.LIGHT, "light", self.tr("&Light")),
+                (ColorScheme.DARK, "dark", self.tr("Dar&k")),
+            ),
+            self,
+        )
+        form.add_row(self.tr("Appearance"), self.scheme, self.tr("Light and dark follow the desktop unless set here."))
+        self.thumbnails = QCheckBox(self.tr("Show a live &picture of the screen"), self)
+        self.thumbnails.setObjectName("thumbnails")
+        self.thumbnails.setAccessibleName(self.tr("Show a live picture of the screen"))
+        form.add_row(
+            self.tr("Overview"),
+            self.thumbnails,
+            self.tr("Asks the host for a picture now and then while it is visible."),
+        )
+        self._show_general()
+        self.scheme.changed.connect(self._on_scheme)
+        self.thumbnails.toggled.connect(self._on_thumbnails)
+        return _at_top(form, self)
+
+    def _console(self) -> QWidget:
+        from guivm.console.viewport import ScaleMode
+
+        form = Form(self)
+        self.host_key = QComboBox(self)
+        self.host_key.setObjectName("host-key")
+        for name, label in host_keys().items():
+            self.host_key.addItem(label, name)
+        form.add_row(
+            self.tr("&Host key"),
+            self.host_key,
+            self.tr(
+                "Stays with this computer while the console has the keyboard: alone it gives keyboard and mouse back, "
+                "with P it pauses, with F it switches to full screen."
+            ),
+        )
+        self.scale = SegmentedChooser[str](
+            "console-scale",
+            (
+                (ScaleMode.FIT.value, "fit", self.tr("&Fit to window")),
+                (ScaleMode.ACTUAL.value, "actual", self.tr("Actual &size (1:1)")),
+            ),
+            self,
+        )
+        form.add_row(
+            self.tr("Scale"),
+            self.scale,
+            self.tr("How a console that opens shows the guest's screen; 1:1 is the sharpest."),
+        )
+        self._show_console()
+        self.host_key.currentIndexChanged.connect(self._on_host_key)
+        self.scale.changed.connect(self._on_scale)
+        return _at_top(form, self)
+
+    # --- following ------------------------------------------------------------------------------------
+
+    def _show_general(self) -> None:
+        try:
+            scheme = ColorScheme(self._settings.get(COLOR_SCHEME))
+        except ValueError:
+            scheme = ColorScheme.SYSTEM
+        self.scheme.set_value(scheme)
+        self.thumbnails.setChecked(self._settings.get(THUMBNAILS))
+
+    def _show_console(self) -> None:
+        index = self.host_key.findData(self._settings.get(HOST_KEY))
+        self.host_key.setCurrentIndex(index if index >= 0 else self.host_key.findData(HOST_KEY.default))
+        scale = self._settings.get(CONSOLE_SCALE)
+        self.scale.set_value(scale if self.scale.has(scale) else CONSOLE_SCALE.default)
+
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        """Somebody else changed a preference while the dialog is open."""
+        if key in (COLOR_SCHEME.key, THUMBNAILS.key):
+            self._show_general()
+        elif key in (HOST_KEY.key, CONSOLE_SCALE.key):
+            self._show_console()
+
+    @Slot()
+    def _on_scheme(self) -> None:
+        self._settings.set(COLOR_SCHEME, self.scheme.value().value)
+
+    @Slot(bool)
+    def _on_thumbnails(self, on: bool) -> None:
+        self._settings.set(THUMBNAILS, on)
+
+    @Slot()
+    def _on_host_key(self) -> None:
+        self._settings.set(HOST_KEY, str(self.host_key.currentData()))
+
+    @Slot()
+    def _on_scale(self) -> None:
+        self._settings.set(CONSOLE_SCALE, self.scale.value())
+
+
+def _at_top(form: Form, parent: QWidget) -> QWidget:
+    box = QWidget(parent)
+    layout = QVBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(form)
+    layout.addStretch(1)
+    return box

@@ -1,0 +1,286 @@
+"""Pages for when there is no VM to show: welcome, connecting, not connected, nothing selected, several selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QEnterEvent, QFont, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from guivm.engine.types import HostInfo, HostState, VmInfo
+from guivm.views import formats, icons
+from guivm.views.actions import ActionRegistry
+from guivm.views.art import Art, plain_label
+from guivm.views.forms import set_style_property
+from guivm.views.state_words import state_rank, state_word
+from guivm.views.theme import GRID, RADIUS, tokens_for
+
+_COLUMN = 58 * GRID
+
+
+class ChoiceButton(QAbstractButton):
+    """A big calm button: icon, what it does, and one line on what that means."""
+
+    def __init__(self, action: QAction, icon: str, description: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._action = action
+        self._icon = icon
+        self._description = description
+        self.setObjectName(f"choice-{action.data()}")
+        self.setText(action.text().replace("&", ""))
+        self.setAccessibleName(self.text())
+        self.setAccessibleDescription(description)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.clicked.connect(action.trigger)
+        action.changed.connect(self._on_action_changed)
+
+    @Slot()
+    def _on_action_changed(self) -> None:
+        self.setEnabled(self._action.isEnabled())
+
+    def sizeHint(self) -> QSize:
+        metrics = self.fontMetrics()
+        return QSize(_COLUMN, 2 * metrics.height() + 4 * GRID)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+        super().enterEvent(event)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+        super().leaveEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        tokens = tokens_for(self.palette())
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        frame = self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5)
+        fill = tokens.pressed if self.isDown() else tokens.hover if self.underMouse() else tokens.card
+        painter.setBrush(fill)
+        painter.setPen(QPen(tokens.accent if self.hasFocus() else tokens.border, 1))
+        painter.drawRoundedRect(frame, RADIUS, RADIUS)
+        middle = self.height() // 2
+        icons.paint(painter, QRect(2 * GRID + 4, middle - 12, 24, 24), self._icon, tokens.link)
+        left = 7 * GRID
+        width = self.width() - left - 5 * GRID
+        strong = QFont(self.font())
+        strong.setWeight(QFont.Weight.DemiBold)
+        line = self.fontMetrics().height()
+        painter.setFont(strong)
+        painter.setPen(tokens.text if self.isEnabled() else tokens.disabled)
+        top = middle - line - 1
+        elide = Qt.TextElideMode.ElideRight
+        painter.drawText(
+            QRect(left, top, width, line),
+            Qt.AlignmentFlag.AlignVCenter,
+            QFontMetrics(strong).elidedText(self.text(), elide, width),
+        )
+        painter.setFont(self.font())
+        painter.setPen(tokens.quiet if self.isEnabled() else tokens.disabled)
+        painter.drawText(
+            QRect(left, middle + 1, width, line),
+            Qt.AlignmentFlag.AlignVCenter,
+            self.fontMetrics().elidedText(self._description, elide, width),
+        )
+        icons.paint(painter, QRect(self.width() - 4 * GRID, middle - 7, 14, 14), "chevron-right", tokens.quiet)
+
+
+class StatePage(QWidget):
+    """A picture, a title and a sentence in the middle of the page; subclasses add what to do next."""
+
+    def __init__(self, name: str, art: str, title: str, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setProperty("page", True)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.art = Art(art, 72, self)
+        self.title = plain_label(title, self, name=f"{name}-title", role="title")
+        self.text = plain_label(text, self, name=f"{name}-text")
+        self.text.setProperty("tone", "quiet")
+        for label in (self.title, self.text):
+            label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            label.setWordWrap(True)
+        column = QWidget(self)
+        column.setMaximumWidth(_COLUMN)
+        self.column = QVBoxLayout(column)
+        self.column.setContentsMargins(3 * GRID, 3 * GRID, 3 * GRID, 3 * GRID)
+        self.column.setSpacing(GRID)
+        self.column.addWidget(self.art, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.column.addSpacing(GRID)
+        self.column.addWidget(self.title)
+        self.column.addWidget(self.text)
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addStretch(1)
+        row.addWidget(column, 100)
+        row.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addStretch(2)
+        layout.addLayout(row)
+        layout.addStretch(3)
+
+
+class WelcomePage(StatePage):
+    """No VM yet."""
+
+    def __init__(self, actions: ActionRegistry, parent: QWidget | None = None) -> None:
+        super().__init__("welcome", "art-machine", "", "", parent)
+        self.title.setText(self.tr("No virtual machines yet"))
+        self.text.setText(self.tr("A virtual machine is a whole computer inside a window. Begin with one of these."))
+        self.column.addSpacing(2 * GRID)
+        for action_id, description in (
+            ("new", self.tr("Choose what to install, and how much memory and disk it gets")),
+            ("open", self.tr("Boot an installer, a live system or a disk you already have")),
+            ("sample", self.tr("A tiny Linux, ready in under a minute; nothing to install")),
+        ):
+            action = actions.action(action_id)
+            self.column.addWidget(ChoiceButton(action, actions.spec(action_id).icon, description, self))
+
+
+class NothingSelectedPage(StatePage):
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("nothing-selected", "art-select", "", "", parent)
+        self.title.setText(self.tr("No virtual machine selected"))
+        self.text.setText(self.tr("Select one in the list to see its screen and hardware."))
+
+
+class ConnectingPage(StatePage):
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("connecting", "art-host", "", "", parent)
+        self.text.setText(self.tr("The first connection to a host can take a few seconds."))
+        self._bar = QProgressBar(self)
+        self._bar.setObjectName("connecting-progress")
+        self._bar.setRange(0, 0)
+        self._bar.setTextVisible(False)
+        self._bar.setMaximumWidth(24 * GRID)
+        self.column.addSpacing(GRID)
+        self.column.addWidget(self._bar, 0, Qt.AlignmentFlag.AlignHCenter)
+
+    def set_host(self, host: HostInfo) -> None:
+        title = self.tr("Connecting to {host}…").format(host=formats.host_label(host.label, host.id))
+        self.title.setText(title)
+        self._bar.setAccessibleName(title)
+
+
+class HostProblemPage(StatePage):
+    """A host that does not answer: why, and what to do."""
+
+    retryRequested = Signal(object)  # HostInfo
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("host-problem", "art-unplugged", "", "", parent)
+        self._host: HostInfo | None = None
+        self.advice = plain_label("", self, name="host-problem-advice")
+        self.advice.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.advice.setWordWrap(True)
+        self.retry = QPushButton(self.tr("Try Again"), self)
+        self.retry.setObjectName("host-problem-retry")
+        self.retry.setAccessibleName(self.tr("Try to connect again"))
+        self.retry.setProperty("kind", "primary")
+        self.retry.clicked.connect(self._on_retry)
+        self.more = QPushButton(self.tr("Details"), self)
+        self.more.setObjectName("host-problem-more")
+        self.more.setAccessibleName(self.tr("Show details"))
+        self.more.setCheckable(True)
+        self.details = QPlainTextEdit(self)
+        self.details.setObjectName("host-problem-details")
+        self.details.setAccessibleName(self.tr("Details of the problem"))
+        self.details.setReadOnly(True)
+        self.details.setTabChangesFocus(True)
+        self.details.setFixedHeight(14 * GRID)
+        self.details.hide()
+        self.more.toggled.connect(self.details.setVisible)
+        row = QHBoxLayout()
+        row.setSpacing(GRID)
+        row.addStretch(1)
+        row.addWidget(self.retry)
+        row.addWidget(self.more)
+        row.addStretch(1)
+        self.column.addWidget(self.advice)
+        self.column.addSpacing(GRID)
+        self.column.addLayout(row)
+        self.column.addWidget(self.details)
+
+    def set_host(self, host: HostInfo) -> None:
+        label = formats.host_label(host.label, host.id)
+        self._host = host
+        trying = host.state is HostState.RECONNECTING
+        self.title.setText(
+            (self.tr("Lost the connection to {host}") if trying else self.tr("Cannot connect to {host}")).format(
+                host=label
+            )
+        )
+        self.text.setText(host.problem or self.tr("The host does not answer."))
+        self.advice.setText(
+            self.tr("guivm goes on trying; virtual machines that were running go on running.") if trying else ""
+        )
+        self.advice.setVisible(trying)
+        self.retry.setVisible(not trying)
+        if self.details.toPlainText() != host.details:
+            self.details.setPlainText(host.details)
+        self.more.setVisible(bool(host.details))
+        if not host.details:
+            self.more.setChecked(False)
+
+    @Slot()
+    def _on_retry(self) -> None:
+        if self._host is not None:
+            self.retryRequested.emit(self._host)
+
+
+class ManySelectedPage(StatePage):
+    """Several VMs selected: how many in which state, and what can be done to all that allow it."""
+
+    ACTIONS = ("start", "pause", "shutdown", "save", "force-off")
+
+    def __init__(self, actions: ActionRegistry, parent: QWidget | None = None) -> None:
+        super().__init__("many-selected", "art-select", "", "", parent)
+        self._actions = actions
+        self._buttons: dict[str, QPushButton] = {}
+        self.column.addSpacing(2 * GRID)
+        row = QHBoxLayout()
+        row.setSpacing(GRID)
+        row.addStretch(1)
+        for action_id in self.ACTIONS:
+            action = actions.action(action_id)
+            button = QPushButton(self)
+            button.setObjectName(f"many-{action_id}")
+            button.setIcon(icons.icon(actions.spec(action_id).icon))
+            button.clicked.connect(action.trigger)
+            self._buttons[action_id] = button
+            row.addWidget(button)
+        row.addStretch(1)
+        self.column.addLayout(row)
+
+    def set_vms(self, vms: Sequence[VmInfo]) -> None:
+        self.title.setText(self.tr("{n} virtual machines selected").format(n=formats.number(len(vms))))
+        counts: dict[str, int] = {}
+        for vm in sorted(vms, key=lambda vm: state_rank(vm.state)):
+            word = state_word(vm.state)
+            counts[word] = counts.get(word, 0) + 1
+        self.text.setText(
+            " · ".join(
+                self.tr("{n} {state}").format(n=formats.number(n), state=word.lower()) for word, n in counts.items()
+            )
+        )
+        for action_id, button in self._buttons.items():
+            hits = len(self._actions.targets(action_id, vms))
+            text = self._actions.action(action_id).text().replace("&", "")
+            button.setText(text if hits in (0, len(vms)) else f"{text} ({formats.number(hits)})")
+            button.setAccessibleName(self.tr("{action}: {n} selected").format(action=text, n=formats.number(hits)))
+            button.setEnabled(hits > 0)
+            button.setVisible(hits > 0)
+            set_style_property(button, "kind", "danger" if action_id == "force-off" else "")

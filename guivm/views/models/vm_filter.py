@@ -1,0 +1,65 @@
+"""The part of the VM list that matches what the person typed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import (
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
+
+from guivm.engine.types import VmInfo, VmKey
+from guivm.views.models.vm_table import Role, VmTableModel
+from guivm.views.state_words import state_word
+
+
+class VmFilterModel(QSortFilterProxyModel):
+    """Rows whose name, title, state, host label or notes hold every word of the filter; case does not matter.
+
+    Sorting is passed on to the table, which keeps its rows in order.
+    """
+
+    def __init__(self, table: VmTableModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._table = table
+        self._words: tuple[str, ...] = ()
+        self.setFilterRole(Role.VM)
+        self.setSourceModel(table)
+
+    @property
+    def is_filtering(self) -> bool:
+        return bool(self._words)
+
+    def set_filter_text(self, text: str) -> None:
+        words = tuple(text.casefold().split())
+        if words == self._words:
+            return
+        if hasattr(self, "beginFilterChange"):  # Qt 6.9
+            self.beginFilterChange()
+            self._words = words
+            self.endFilterChange()
+        else:
+            self._words = words
+            self.invalidateFilter()
+
+    def vm_at(self, index: QModelIndex | QPersistentModelIndex) -> VmInfo | None:
+        source = self.mapToSource(QModelIndex(index))
+        return self._table.at(source.row()) if source.isValid() else None
+
+    def index_of(self, key: VmKey) -> QModelIndex:
+        """Index of a VM here, invalid when it does not match."""
+        return self.mapFromSource(self._table.index_of(key))
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        self._table.sort(column, order)
+
+    def filterAcceptsRow(self, source_row: int, source_parent: QModelIndex | QPersistentModelIndex) -> bool:
+        if not self._words:
+            return True
+        vm = self._table.at(source_row)
+        text = "\n".join(
+            (vm.name, vm.title, state_word(vm.state), self._table.host_label(vm.key.host), vm.notes)
+        ).casefold()
+        return all(word in text for word in self._words)

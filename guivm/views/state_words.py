@@ -1,0 +1,73 @@
+"""States in words and shapes. The words are translated; the shapes are names in ``resources/icons``."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QCoreApplication
+
+from guivm.engine.types import HostState, VmInfo, VmState
+from guivm.views.actions import N
+
+_VM_WORDS = {
+    VmState.RUNNING: N("States", "Running"),
+    VmState.PAUSED: N("States", "Paused"),
+    VmState.SUSPENDED: N("States", "Asleep"),
+    VmState.SHUTTING_DOWN: N("States", "Shutting down"),
+    VmState.OFF: N("States", "Off"),
+    VmState.SAVED: N("States", "Saved"),
+    VmState.CRASHED: N("States", "Crashed"),
+    VmState.UNKNOWN: N("States", "Unknown"),
+}
+
+_VM_SENTENCES = {
+    VmState.RUNNING: N("States", "The virtual machine is running."),
+    VmState.PAUSED: N("States", "Its processors stand still; memory is kept."),
+    VmState.SUSPENDED: N("States", "The guest itself went to sleep."),
+    VmState.SHUTTING_DOWN: N("States", "The guest is shutting down."),
+    VmState.OFF: N("States", "The virtual machine is switched off."),
+    VmState.SAVED: N("States", "Switched off with its memory on disk; Start continues from there."),
+    VmState.CRASHED: N("States", "The virtual machine stopped by a fault."),
+    VmState.UNKNOWN: N("States", "Its host does not answer, so its state is not known."),
+}
+
+_HOST_WORDS = {
+    HostState.CONNECTING: N("States", "Connecting…"),
+    HostState.CONNECTED: N("States", "Connected"),
+    HostState.RECONNECTING: N("States", "Reconnecting…"),
+    HostState.FAILED: N("States", "Not connected"),
+    HostState.CLOSED: N("States", "Disconnected"),
+}
+
+# Order in which states sort: what works first.
+_RANK = (
+    VmState.RUNNING,
+    VmState.SHUTTING_DOWN,
+    VmState.PAUSED,
+    VmState.SUSPENDED,
+    VmState.SAVED,
+    VmState.CRASHED,
+    VmState.OFF,
+    VmState.UNKNOWN,
+)
+_RANK_OF = {state: rank for rank, state in enumerate(_RANK)}
+
+
+def state_word(state: VmState) -> str:
+    return QCoreApplication.translate("States", _VM_WORDS[state])
+
+
+def state_sentence(vm: VmInfo) -> str:
+    """Why the VM is in its state where the host said so, else what the state means."""
+    return vm.reason or QCoreApplication.translate("States", _VM_SENTENCES[vm.state])
+
+
+def state_icon_name(state: VmState) -> str:
+    return f"state-{state.value}"
+
+
+def state_rank(state: VmState) -> int:
+    """Place of a state when VMs are sorted by state."""
+    return _RANK_OF[state]
+
+
+def host_word(state: HostState) -> str:
+    return QCoreApplication.translate("States", _HOST_WORDS[state])

@@ -1,0 +1,460 @@
+"""The look: colours, palettes, style sheet. The only module with colours in it.
+
+Light and dark follow the desktop unless the person chose one. Widgets that paint for themselves ask
+:func:`tokens_for` with their own palette, so nothing here is global.
+
+Dynamic properties understood by the style sheet:
+
+* ``QLabel``: ``role`` = ``"title"``, ``"heading"``, ``"strong"`` or ``"caption"``; ``tone`` = ``"quiet"``, ``"error"``,
+  ``"warning"``, ``"success"``.
+* ``QPushButton``/``QToolButton``: ``kind`` = ``"primary"``, ``"danger"`` or ``"flat"``.
+* ``QFrame``: ``card`` = ``true``; ``panel`` = ``true``.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from string import Template
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+from guivm.engine.types import VmState
+from guivm.resources import resource_path
+from guivm.views.settings import COLOR_SCHEME, ColorScheme, Settings
+
+GRID = 8
+"""Distances are multiples of this many device-independent pixels."""
+RADIUS = 8
+
+_ACCENT = "#2f6fdb"
+# Qt's Fusion highlight: what Accent is when the desktop names none.
+_FUSION_ACCENT = "#308cc6"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The colours of one scheme, by meaning."""
+
+    dark: bool
+    window: QColor  # behind everything: bars, margins
+    sidebar: QColor
+    surface: QColor  # pages
+    card: QColor  # what lies on a page
+    sunken: QColor  # behind a screen picture
+    border: QColor
+    border_strong: QColor
+    text: QColor
+    quiet: QColor  # secondary text; readable (4.5:1) on card and surface
+    disabled: QColor
+    accent: QColor
+    accent_hover: QColor
+    on_accent: QColor
+    link: QColor
+    hover: QColor
+    pressed: QColor
+    selection: QColor  # behind selected rows
+    running: QColor
+    paused: QColor
+    off: QColor
+    saved: QColor
+    suspended: QColor
+    error: QColor
+    warning: QColor
+    success: QColor
+    info: QColor
+
+    def state(self, state: VmState) -> QColor:
+        """Colour of a VM's state; it never stands alone: a shape and a word go with it."""
+        return {
+            VmState.RUNNING: self.running,
+            VmState.PAUSED: self.paused,
+            VmState.SUSPENDED: self.suspended,
+            VmState.SHUTTING_DOWN: self.paused,
+            VmState.OFF: self.off,
+            VmState.SAVED: self.saved,
+            VmState.CRASHED: self.error,
+            VmState.UNKNOWN: self.off,
+        }[state]
+
+
+def contrast(a: QColor, b: QColor) -> float:
+    """WCAG 2 contrast ratio of two opaque colours, 1 to 21."""
+
+    def luminance(color: QColor) -> float:
+        def channel(value: float) -> float:
+            return value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4
+
+        return 0.2126 * channel(color.redF()) + 0.7152 * channel(color.greenF()) + 0.0722 * channel(color.blueF())
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def mix(front: QColor, back: QColor, share: float) -> QColor:
+    """``front`` over ``back`` with opacity ``share`` (0 to 1)."""
+    return QColor.fromRgbF(
+        front.redF() * share + back.redF() * (1 - share),
+        front.greenF() * share + back.greenF() * (1 - share),
+        front.blueF() * share + back.blueF() * (1 - share),
+    )
+
+
+def _readable_accent(accent: QColor, *, dark: bool) -> QColor:
+    """The accent, darkened until white text on it reads well."""
+    color = QColor(accent)
+    white = QColor("#ffffff")
+    while contrast(color, white) < 4.5 and color.lightnessF() > 0.2:
+        color = QColor.fromHslF(max(color.hslHueF(), 0), color.hslSaturationF(), color.lightnessF() - 0.02)
+    return color
+
+
+@functools.lru_cache(maxsize=8)
+def _tokens(dark: bool, accent_rgb: int) -> Tokens:
+    accent = QColor.fromRgb(accent_rgb)
+    white = QColor("#ffffff")
+    if dark:
+        card, text = QColor("#2a2b31"), QColor("#ededf2")
+        link = accent
+        while contrast(link, card) < 5 and link.lightnessF() < 0.9:
+            link = QColor.fromHslF(max(link.hslHueF(), 0), link.hslSaturationF(), link.lightnessF() + 0.02)
+        return Tokens(
+            dark=True,
+            window=QColor("#222328"),
+            sidebar=QColor("#222328"),
+            surface=QColor("#1c1d21"),
+            card=card,
+            sunken=QColor("#131417"),
+            border=QColor("#383a42"),
+            border_strong=QColor("#4c4e58"),
+            text=text,
+            quiet=QColor("#a9abb8"),
+            disabled=QColor("#696b78"),
+            accent=accent,
+            accent_hover=accent.lighter(112),
+            on_accent=white,
+            link=link,
+            hover=QColor("#34353d"),
+            pressed=QColor("#3e4049"),
+            selection=mix(accent, QColor("#222328"), 0.42),
+            running=QColor("#53c988"),
+            paused=QColor("#f0b552"),
+            off=QColor("#9c9eac"),
+            saved=QColor("#85aaff"),
+            suspended=QColor("#bb98f5"),
+            error=QColor("#ff857c"),
+            warning=QColor("#f0b552"),
+            success=QColor("#53c988"),
+            info=QColor("#85aaff"),
+        )
+    card = white
+    return Tokens(
+        dark=False,
+        window=QColor("#f4f4f6"),
+        sidebar=QColor("#f4f4f6"),
+        surface=QColor("#fafafb"),
+        card=card,
+        sunken=QColor("#e9e9ed"),
+        border=QColor("#e0e0e5"),
+        border_strong=QColor("#c6c7d0"),
+        text=QColor("#1c1d22"),
+        quiet=QColor("#5f616e"),
+        disabled=QColor("#a3a5b0"),
+        accent=accent,
+        accent_hover=accent.darker(108),
+        on_accent=white,
+        link=accent,
+        hover=QColor("#e9e9ee"),
+        pressed=QColor("#dddde4"),
+        selection=mix(accent, QColor("#f4f4f6"), 0.17),
+        running=QColor("#1a7f46"),
+        paused=QColor("#9a5b00"),
+        off=QColor("#666876"),
+        saved=QColor("#2b5fc7"),
+        suspended=QColor("#7446b8"),
+        error=QColor("#c22f2b"),
+        warning=QColor("#9a5b00"),
+        success=QColor("#1a7f46"),
+        info=QColor("#2b5fc7"),
+    )
+
+
+def tokens_for(palette: QPalette) -> Tokens:
+    """The colours that belong to a widget's palette."""
+    dark = palette.color(QPalette.ColorRole.Window).lightness() < 128
+    return _tokens(dark, palette.color(QPalette.ColorRole.Accent).rgb())
+
+
+def palette_of(tokens: Tokens) -> QPalette:
+    """Qt's palette for a set of colours."""
+    role, group = QPalette.ColorRole, QPalette.ColorGroup
+    palette = QPalette(tokens.card, tokens.window)
+    for name, color in (
+        (role.Window, tokens.window),
+        (role.WindowText, tokens.text),
+        (role.Base, tokens.card),
+        (role.AlternateBase, tokens.surface),
+        (role.Text, tokens.text),
+        (role.Button, tokens.card),
+        (role.ButtonText, tokens.text),
+        (role.BrightText, tokens.error),
+        (role.ToolTipBase, tokens.card),
+        (role.ToolTipText, tokens.text),
+        (role.PlaceholderText, tokens.quiet),
+        (role.Highlight, tokens.accent),
+        (role.HighlightedText, tokens.on_accent),
+        (role.Accent, tokens.accent),
+        (role.Link, tokens.link),
+        (role.LinkVisited, tokens.link),
+        (role.Light, tokens.card),
+        (role.Midlight, tokens.hover),
+        (role.Mid, tokens.border),
+        (role.Dark, tokens.border_strong),
+        (role.Shadow, tokens.sunken),
+    ):
+        palette.setColor(name, color)
+    for name in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
+        palette.setColor(group.Disabled, name, tokens.disabled)
+    palette.setColor(group.Disabled, role.Highlight, tokens.pressed)
+    palette.setColor(group.Disabled, role.Accent, tokens.accent)
+    return palette
+
+
+class Theme(QObject):
+    """Keeps the application's palette, font and style sheet; one per application. GUI thread."""
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication, settings: Settings, parent: QObject | None = None) -> None:
+        super().__init__(parent if parent is not None else app)
+        self.setObjectName("theme")
+        self._app = app
+        self._settings = settings
+        self._applied: tuple[bool, int] | None = None
+        if app.style().name().lower() != "fusion":
+            app.setStyle("Fusion")
+        self._choose_font()
+        self.apply()
+        app.styleHints().colorSchemeChanged.connect(self.apply)
+        settings.changed.connect(self._on_setting)
+
+    @staticmethod
+    def ensure(settings: Settings, parent: QObject) -> Theme:
+        """The application's theme, made (owned by ``parent``) when the composition root made none."""
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        found = app.findChild(Theme, "theme", Qt.FindChildOption.FindDirectChildrenOnly)
+        return found if isinstance(found, Theme) else Theme(app, settings, parent)
+
+    @property
+    def dark(self) -> bool:
+        chosen = self._settings.get(COLOR_SCHEME)
+        if chosen == ColorScheme.SYSTEM.value:
+            return self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        return chosen == ColorScheme.DARK.value
+
+    @Slot()
+    def apply(self) -> None:
+        """Put the colours of the scheme in force into the application."""
+        dark = self.dark
+        accent = _readable_accent(self._desktop_accent(), dark=dark)
+        if self._applied == (dark, accent.rgb()):
+            return
+        self._applied = (dark, accent.rgb())
+        tokens = _tokens(dark, accent.rgb())
+        self._app.setPalette(palette_of(tokens))
+        self._app.setStyleSheet(style_sheet(tokens, self._app.font()))
+        self.changed.emit()
+
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        if key == COLOR_SCHEME.key:
+            self.apply()
+
+    def _desktop_accent(self) -> QColor:
+        if self._applied is None:
+            accent = QGuiApplication.palette().color(QPalette.ColorRole.Accent)
+            plain = accent.hslSaturationF() < 0.25 or accent == QColor(_FUSION_ACCENT)
+            self._accent = QColor(_ACCENT) if plain else accent
+        return self._accent
+
+    def _choose_font(self) -> None:
+        """The desktop's font; where there is no desktop to name one, Inter, then DejaVu Sans."""
+        font = QFont(self._app.font())
+        family = font.family()
+        if family.lower() in ("", "sans", "sans serif", "sans-serif", "helvetica", "dejavu sans"):
+            wanted = [name for name in ("Inter", "DejaVu Sans") if QFontDatabase.hasFamily(name)]
+            font.setFamilies([*wanted, family] if family else wanted)
+        else:
+            font.setFamilies([family, "Inter", "DejaVu Sans"])
+        if 0 < font.pointSizeF() < 10:
+            font.setPointSizeF(10)
+        self._app.setFont(font)
+
+
+def style_sheet(tokens: Tokens, font: QFont) -> str:
+    """The style sheet for a set of colours; sizes of type are relative to ``font``."""
+    base = font.pointSizeF() if font.pointSizeF() > 0 else 10.0
+    names = {
+        name: value.name() if value.alpha() == 255 else value.name(QColor.NameFormat.HexArgb)
+        for name, value in vars(tokens).items()
+        if isinstance(value, QColor)
+    }
+    parts = resource_path("icons/style").as_posix()
+    error_soft = mix(tokens.error, tokens.card, 0.12)
+    return Template(_SHEET).substitute(
+        names,
+        parts=parts,
+        title=f"{base * 1.55:.1f}pt",
+        heading=f"{base * 1.15:.1f}pt",
+        caption=f"{base * 0.9:.1f}pt",
+        error_soft=error_soft.name(),
+        handle=mix(tokens.text, tokens.surface, 0.22).name(),
+        handle_hover=mix(tokens.text, tokens.surface, 0.38).name(),
+    )
+
+
+_SHEET = """
+QMainWindow, QDialog { background: $window; }
+QToolTip { background: $card; color: $text; border: 1px solid $border_strong; padding: 5px 7px; }
+
+QLabel[role="title"] { font-size: $title; font-weight: 600; }
+QLabel[role="heading"] { font-size: $heading; font-weight: 600; }
+QLabel[role="strong"] { font-weight: 600; }
+QLabel[role="caption"] { font-size: $caption; color: $quiet; }
+QLabel[tone="quiet"] { color: $quiet; }
+QLabel[tone="error"] { color: $error; }
+QLabel[tone="warning"] { color: $warning; }
+QLabel[tone="success"] { color: $success; }
+
+QFrame[card="true"] { background: $card; border: 1px solid $border; border-radius: 8px; }
+QFrame[floating="true"] { background: $card; border: 1px solid $border_strong; border-radius: 10px; }
+QFrame[panel="true"] { background: $window; border: none; border-top: 1px solid $border; }
+QFrame[page="true"], QWidget[page="true"] { background: $surface; }
+QFrame[sidebar="true"] { background: $sidebar; border: none; }
+QFrame[rule="true"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
+QScrollArea, QScrollArea > QWidget > QWidget[clear="true"] { background: transparent; border: none; }
+
+QMenuBar { background: $window; padding: 2px 6px; }
+QMenuBar::item { background: transparent; padding: 5px 9px; border-radius: 6px; }
+QMenuBar::item:selected, QMenuBar::item:pressed { background: $hover; color: $text; }
+QMenu { background: $card; border: 1px solid $border_strong; padding: 5px; }
+QMenu::item { padding: 6px 26px 6px 8px; border-radius: 6px; }
+QMenu::icon { padding-left: 8px; }
+QMenu::item:selected { background: $hover; color: $text; }
+QMenu::item:disabled { color: $disabled; }
+QMenu::separator { height: 1px; background: $border; margin: 5px 8px; }
+QMenu::indicator { width: 12px; height: 12px; padding-left: 8px; }
+QMenu::indicator:checked { image: url($parts/check-menu.svg); }
+
+QToolBar { background: $window; border: none; border-bottom: 1px solid $border; padding: 6px 8px; spacing: 4px; }
+QToolBar::separator { background: $border; width: 1px; margin: 5px 6px; }
+QToolButton { background: transparent; border: 1px solid transparent; border-radius: 8px; padding: 6px; }
+QToolButton:hover { background: $hover; }
+QToolButton:pressed, QToolButton:checked, QToolButton:open { background: $pressed; }
+QToolButton:focus { border-color: $accent; }
+QToolButton:disabled { color: $disabled; background: transparent; }
+QToolButton::menu-indicator { image: none; }
+QToolButton[kind="tab"] { padding: 7px 12px; border-radius: 8px; color: $quiet; }
+QToolButton[kind="tab"]:checked { color: $text; font-weight: 600; background: $pressed; }
+QToolButton[kind="link"] { color: $link; padding: 3px 6px; }
+
+QPushButton { background: $card; border: 1px solid $border_strong; border-radius: 8px; padding: 6px 14px;
+  min-height: 18px; color: $text; }
+QPushButton:hover { background: $hover; }
+QPushButton:pressed, QPushButton:checked { background: $pressed; }
+QPushButton:focus { border-color: $accent; }
+QPushButton:disabled { color: $disabled; background: $window; border-color: $border; }
+QPushButton[kind="primary"], QPushButton:default { background: $accent; border-color: $accent; color: $on_accent;
+  font-weight: 600; }
+QPushButton[kind="primary"]:hover, QPushButton:default:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton[kind="primary"]:focus, QPushButton:default:focus { border: 1px solid $text; }
+QPushButton[kind="primary"]:disabled, QPushButton:default:disabled { background: $pressed; border-color: $pressed;
+  color: $disabled; }
+QPushButton[kind="danger"], QPushButton[kind="danger"]:default { background: $error_soft; border-color: $error;
+  color: $error; font-weight: 600; }
+QPushButton[kind="danger"]:hover { background: $hover; }
+QPushButton[kind="danger"]:focus { border: 1px solid $text; }
+QPushButton[kind="flat"] { background: transparent; border-color: transparent; padding: 6px 10px; }
+QPushButton[kind="flat"]:hover { background: $hover; }
+QPushButton[kind="flat"]:pressed { background: $pressed; }
+QPushButton[kind="flat"]:focus { border-color: $accent; }
+QPushButton[kind="flat"]:disabled { background: transparent; }
+QPushButton[kind="small"] { padding: 3px 10px; }
+
+QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox, QKeySequenceEdit QLineEdit {
+  background: $card; border: 1px solid $border_strong; border-radius: 8px; padding: 5px 8px;
+  selection-background-color: $accent; selection-color: $on_accent; color: $text; }
+QLineEdit, QAbstractSpinBox, QComboBox { min-height: 20px; }
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
+  border: 1px solid $accent; }
+QLineEdit:disabled, QPlainTextEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {
+  color: $disabled; background: $window; border-color: $border; }
+QLineEdit[invalid="true"], QComboBox[invalid="true"], QAbstractSpinBox[invalid="true"] { border-color: $error; }
+QAbstractSpinBox { padding-right: 24px; }
+QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0; background: transparent; border-radius: 0; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { subcontrol-origin: border; width: 22px; border: none;
+  border-left: 1px solid $border; background: transparent; }
+QAbstractSpinBox::up-button { subcontrol-position: top right; border-top-right-radius: 7px; }
+QAbstractSpinBox::down-button { subcontrol-position: bottom right; border-bottom-right-radius: 7px; }
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: $hover; }
+QAbstractSpinBox::up-arrow { image: url($parts/chevron-up.svg); width: 9px; height: 9px; }
+QAbstractSpinBox::down-arrow { image: url($parts/chevron-down.svg); width: 9px; height: 9px; }
+QComboBox::drop-down { border: none; width: 24px; subcontrol-position: center right; }
+QComboBox::down-arrow { image: url($parts/chevron-down.svg); width: 11px; height: 11px; }
+QComboBox QAbstractItemView { background: $card; border: 1px solid $border_strong; padding: 4px; outline: none;
+  selection-background-color: $selection; selection-color: $text; }
+
+QCheckBox, QRadioButton { spacing: 8px; }
+QCheckBox::indicator, QRadioButton::indicator { width: 16px; height: 16px; border: 1px solid $border_strong;
+  background: $card; border-radius: 4px; }
+QRadioButton::indicator { border-radius: 8px; }
+QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: $accent; }
+QCheckBox:focus::indicator, QRadioButton:focus::indicator { border-color: $accent; }
+QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($parts/check.svg); }
+QCheckBox::indicator:indeterminate { background: $accent; border-color: $accent; image: url($parts/dash.svg); }
+QRadioButton::indicator:checked { background: $accent; border-color: $accent; image: url($parts/dot.svg); }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { background: $window; border-color: $border; }
+QCheckBox::indicator:checked:disabled, QRadioButton::indicator:checked:disabled { background: $disabled; }
+QGroupBox { font-weight: 600; border: none; margin-top: 24px; padding: 0; }
+QGroupBox::title { subcontrol-origin: margin; subcontrol-position: top left; padding: 0 0 6px 0; }
+
+QTreeView, QListView, QTableView, QListWidget, QTreeWidget, QTableWidget { background: $card; border: 1px solid $border;
+  border-radius: 8px; outline: none; alternate-background-color: $surface; selection-background-color: $selection;
+  selection-color: $text; }
+QTreeView::item, QListView::item, QTableView::item { padding: 4px; }
+QTreeView[sidebar="true"] { background: $sidebar; border: none; border-radius: 0; }
+QHeaderView { background: transparent; border: none; }
+QHeaderView::section { background: transparent; color: $quiet; border: none; border-bottom: 1px solid $border;
+  padding: 6px 8px; }
+QHeaderView::section:hover { color: $text; }
+QHeaderView::up-arrow { image: url($parts/chevron-up.svg); width: 10px; height: 10px; subcontrol-position: center right;
+  right: 8px; }
+QHeaderView::down-arrow { image: url($parts/chevron-down.svg); width: 10px; height: 10px;
+  subcontrol-position: center right; right: 8px; }
+
+QTabWidget::pane { border: none; border-top: 1px solid $border; }
+QTabBar { qproperty-drawBase: 0; background: transparent; }
+QTabBar::tab { background: transparent; color: $quiet; padding: 8px 14px; border-bottom: 2px solid transparent; }
+QTabBar::tab:hover { color: $text; }
+QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
+QTabBar:focus::tab:selected { background: $hover; border-top-left-radius: 6px; border-top-right-radius: 6px; }
+
+QScrollBar { background: transparent; border: none; margin: 0; }
+QScrollBar:vertical { width: 12px; }
+QScrollBar:horizontal { height: 12px; }
+QScrollBar::handle { background: $handle; border-radius: 3px; margin: 3px; }
+QScrollBar::handle:hover { background: $handle_hover; }
+QScrollBar::handle:vertical { min-height: 32px; }
+QScrollBar::handle:horizontal { min-width: 32px; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
+QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
+
+QProgressBar { background: $pressed; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
+QProgressBar::chunk { background: $accent; border-radius: 3px; }
+QSplitter::handle { background: $border; }
+QSplitter::handle:horizontal { width: 1px; }
+QSplitter::handle:vertical { height: 1px; }
+"""

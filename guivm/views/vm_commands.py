@@ -1,0 +1,201 @@
+"""What the machine actions do: requests, questions before what cannot be undone, undo after what can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QDialog, QWidget
+
+from guivm.engine.requests import (
+    CreateSampleGuest,
+    DiscardSavedState,
+    ForceOff,
+    Pause,
+    PurgeDeleted,
+    Reboot,
+    Reset,
+    Resume,
+    SaveState,
+    SetAutostart,
+    ShutDown,
+    Start,
+    UndoDelete,
+    VmRequest,
+)
+from guivm.engine.types import DeletedVm, HostInfo, VmInfo, VmKey, VmState
+from guivm.errors import GuivmError
+from guivm.text import clean_line
+from guivm.views import formats
+from guivm.views.actions import ActionRegistry
+from guivm.views.bridge import Bridge
+from guivm.views.messages import MessageBar
+
+_REQUESTS: dict[str, type[VmRequest[None]]] = {
+    "start": Start,
+    "shutdown": ShutDown,
+    "reboot": Reboot,
+    "save": SaveState,
+    "reset": Reset,
+    "force-off": ForceOff,
+    "discard-saved": DiscardSavedState,
+}
+_ASKED_FIRST = ("reset", "force-off", "discard-saved")
+_SHOWN_NAME = 60
+
+
+class VmCommands(QObject):
+    """Carries out machine actions for given VMs. GUI thread.
+
+    ``appeared`` carries the key of a VM that an action of the person brought into being.
+    """
+
+    appeared = Signal(object)  # VmKey
+
+    def __init__(self, bridge: Bridge, actions: ActionRegistry, messages: MessageBar, parent: QObject) -> None:
+        super().__init__(parent)
+        self._bridge = bridge
+        self._actions = actions
+        self._messages = messages
+        self._under_way: set[tuple[str, VmKey]] = set()
+
+    def handles(self, action_id: str) -> bool:
+        return action_id in _REQUESTS or action_id in ("pause", "rename", "edit-notes", "autostart", "delete")
+
+    def run(self, action_id: str, selection: Sequence[VmInfo], window: QWidget) -> None:
+        """Do it to those of ``selection`` to which it applies; questions belong to ``window``."""
+        vms = self._actions.targets(action_id, selection)
+        if not vms:
+            return
+        match action_id:
+            case "pause":
+                self._pause_or_resume(vms)
+            case "autostart":
+                on = not all(vm.autostart for vm in vms)
+                for vm in vms:
+                    self._submit(action_id, SetAutostart(vm.key, on))
+            case "rename" | "edit-notes" | "delete":
+                self._open_dialog(action_id, vms[0], window)
+            case _ if action_id in _ASKED_FIRST:
+                self._ask_first(action_id, vms, window)
+            case _:
+                self._submit_all(action_id, vms)
+
+    def create_sample(self, hosts: Sequence[HostInfo]) -> None:
+        """Create and start the sample guest on this computer."""
+        local = [host for host in hosts if host.is_local]
+        if not local:
+            self._messages.show_error(
+                GuivmError(
+                    self.tr("The sample guest runs on this computer, which is not connected."),
+                    advice=self.tr("Connect to this computer first."),
+                )
+            )
+            return
+        self._bridge.submit(CreateSampleGuest(local[0].id), self, self.appeared.emit)
+
+    # --- requests -------------------------------------------------------------------------------------
+
+    def _submit(self, action_id: str, request: VmRequest[None]) -> None:
+        """Once: the same verb for the same VM is not sent again before it was answered."""
+        mark = (action_id, request.key)
+        if mark in self._under_way:
+            return
+        self._under_way.add(mark)
+
+        def done(_nothing: None) -> None:
+            self._under_way.discard(mark)
+
+        def failed(error: GuivmError) -> None:
+            self._under_way.discard(mark)
+            self._messages.show_error(error)
+
+        self._bridge.submit(request, self, done, failed)
+
+    def _submit_all(self, action_id: str, vms: Sequence[VmInfo]) -> None:
+        for vm in vms:
+            self._submit(action_id, _REQUESTS[action_id](vm.key))
+
+    def _pause_or_resume(self, vms: Sequence[VmInfo]) -> None:
+        running = [vm for vm in vms if vm.state is VmState.RUNNING]
+        for vm in running:
+            self._submit("pause", Pause(vm.key))
+        if not running:
+            for vm in vms:
+                self._submit("resume", Resume(vm.key))
+
+    # --- questions ------------------------------------------------------------------------------------
+
+    def _ask_first(self, action_id: str, vms: Sequence[VmInfo], window: QWidget) -> None:
+        from guivm.views.dialogs.confirm import ConfirmDialog
+
+        verb = self._actions.action(action_id).text().replace("&", "").rstrip("…")
+        what = (
+            self.tr("“{name}”").format(name=clean_line(vms[0].name, _SHOWN_NAME))
+            if len(vms) == 1
+            else self.tr("{n} virtual machines").format(n=formats.number(len(vms)))
+        )
+        title, text = {
+            "reset": (
+                self.tr("Reset {what}?"),
+                self.tr("It restarts at once, as if its reset button were pressed. Unsaved work in the guest is lost."),
+            ),
+            "force-off": (
+                self.tr("Force off {what}?"),
+                self.tr("It stops at once, as if its plug were pulled. Unsaved work in the guest is lost."),
+            ),
+            "discard-saved": (
+                self.tr("Discard the saved state of {what}?"),
+                self.tr("The next start boots. What was open and unsaved in the guest is lost."),
+            ),
+        }[action_id]
+        dialog = ConfirmDialog(title.format(what=what), text, verb, window)
+        keys = [vm.key for vm in vms]
+        dialog.accepted.connect(lambda: self._confirmed(action_id, keys))
+        dialog.open()
+
+    def _confirmed(self, action_id: str, keys: Sequence[VmKey]) -> None:
+        """Of the VMs asked about, those to which it still applies."""
+        known = [self._bridge.engine.vm(key) for key in keys]
+        self._submit_all(action_id, self._actions.targets(action_id, [vm for vm in known if vm is not None]))
+
+    def _open_dialog(self, action_id: str, vm: VmInfo, window: QWidget) -> None:
+        dialog: QDialog
+        match action_id:
+            case "rename":
+                from guivm.views.dialogs.edit_identity import RenameDialog
+
+                dialog = RenameDialog(self._bridge, vm, window)
+            case "edit-notes":
+                from guivm.views.dialogs.edit_identity import NotesDialog
+
+                dialog = NotesDialog(self._bridge, vm, window)
+            case _:
+                from guivm.views.dialogs.delete import DeleteDialog
+
+                delete = DeleteDialog(self._bridge, vm, window)
+                delete.deleted.connect(self.on_deleted)
+                dialog = delete
+        dialog.open()
+
+    # --- undo -----------------------------------------------------------------------------------------
+
+    def on_deleted(self, deleted: DeletedVm) -> None:
+        """Say what was deleted, and offer to take it back."""
+        actions: list[tuple[str, Callable[[], None]]] = [(self.tr("Undo"), lambda: self._undo(deleted))]
+        advice = ""
+        if deleted.files:
+            kept = formats.size(sum(file.size_bytes for file in deleted.files))
+            actions.append((self.tr("Free {size} Now").format(size=kept), lambda: self._purge(deleted)))
+            advice = self.tr("Its files are kept aside for now, in case you want it back.")
+        name = clean_line(deleted.name, _SHOWN_NAME)
+        self._messages.show_info(self.tr("“{name}” was deleted.").format(name=name), actions, advice=advice)
+
+    def _undo(self, deleted: DeletedVm) -> None:
+        self._bridge.submit(UndoDelete(deleted), self, self.appeared.emit)
+
+    def _purge(self, deleted: DeletedVm) -> None:
+        self._bridge.submit(PurgeDeleted(deleted), self, self._on_purged)
+
+    def _on_purged(self, freed: int) -> None:
+        self._messages.show_success(self.tr("{size} freed.").format(size=formats.size(freed)))

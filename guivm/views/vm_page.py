@@ -1,0 +1,217 @@
+"""The page of one VM: header, tabs, Overview and Console. Keeps the consoles of the VMs shown last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QStackedWidget, QTabBar, QToolButton, QVBoxLayout, QWidget
+
+from guivm.engine.types import VmInfo, VmKey
+from guivm.views.actions import ActionRegistry
+from guivm.views.bridge import Bridge
+from guivm.views.console_page import ConsolePage
+from guivm.views.empty_state import StatePage
+from guivm.views.overview_page import OverviewPage
+from guivm.views.settings import Settings
+from guivm.views.theme import GRID
+from guivm.views.vm_header import VmHeader
+
+OVERVIEW, CONSOLE = 0, 1
+PAGES = ("overview", "console")
+_KEPT_CONSOLES = 4
+
+
+class ConsoleDeck(QStackedWidget):
+    """One :class:`ConsolePage` for each of the few VMs shown last; only the one on top is connected."""
+
+    actionRequested = Signal(str)
+    captureChanged = Signal(bool)
+    reattachRequested = Signal()
+
+    def __init__(self, bridge: Bridge, settings: Settings, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("console-deck")
+        self._bridge = bridge
+        self._settings = settings
+        self._pages: OrderedDict[VmKey, ConsolePage] = OrderedDict()
+        self._away = StatePage("console-away", "detach", "", "", self)
+        self._away.title.setText(self.tr("The console is in its own window"))
+        self._away.text.setText(self.tr("Close that window, or bring it back from here."))
+        back = QPushButton(self.tr("Bring It Back"), self._away)
+        back.setObjectName("console-bring-back")
+        back.setAccessibleName(self.tr("Bring the console back"))
+        back.clicked.connect(self.reattachRequested)
+        self._away.column.addSpacing(GRID)
+        self._away.column.addWidget(back, 0, Qt.AlignmentFlag.AlignHCenter)
+        self.addWidget(self._away)
+
+    @property
+    def current_page(self) -> ConsolePage | None:
+        widget = self.currentWidget()
+        return widget if isinstance(widget, ConsolePage) else None
+
+    def page(self, key: VmKey) -> ConsolePage | None:
+        return self._pages.get(key)
+
+    def show_away(self) -> None:
+        self.setCurrentWidget(self._away)
+
+    def show_vm(self, vm: VmInfo) -> ConsolePage:
+        page = self._pages.get(vm.key)
+        if page is None:
+            page = ConsolePage(self._bridge, self._settings, vm, self)
+            self.put(page)
+        page.set_vm(vm)
+        self._pages.move_to_end(vm.key)
+        self.setCurrentWidget(page)
+        while len(self._pages) > _KEPT_CONSOLES:
+            _, oldest = self._pages.popitem(last=False)
+            self._discard(oldest)
+        return page
+
+    def put(self, page: ConsolePage) -> None:
+        """Take a page in, new or back from its own window."""
+        page.actionRequested.connect(self.actionRequested)
+        page.captureChanged.connect(self.captureChanged)
+        self._pages[page.key] = page
+        self.addWidget(page)
+
+    def take(self, vm: VmInfo) -> ConsolePage:
+        """Hand the page of a VM over, to be put into a window of its own."""
+        page = self.show_vm(vm)
+        del self._pages[vm.key]
+        page.actionRequested.disconnect(self.actionRequested)
+        page.captureChanged.disconnect(self.captureChanged)
+        self.removeWidget(page)
+        self.show_away()
+        return page
+
+    def forget(self, key: VmKey) -> None:
+        """The VM is gone."""
+        page = self._pages.pop(key, None)
+        if page is not None:
+            self._discard(page)
+
+    def disconnect_all(self) -> None:
+        for page in self._pages.values():
+            page.disconnect_source()
+
+    def update_vm(self, vm: VmInfo) -> None:
+        page = self._pages.get(vm.key)
+        if page is not None:
+            page.set_vm(vm)
+
+    def _discard(self, page: ConsolePage) -> None:
+        page.disconnect_source()
+        self.removeWidget(page)
+        page.hide()
+        page.deleteLater()
+
+
+class VmPage(QWidget):
+    """Shows one VM at a time."""
+
+    pageChanged = Signal(str)  # "overview" or "console"
+
+    def __init__(
+        self, bridge: Bridge, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("vm-page")
+        self.setProperty("page", True)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._vm: VmInfo | None = None
+        self._detached = False
+        self.header = VmHeader(actions, self)
+        self.tabs = QTabBar(self)
+        self.tabs.setObjectName("vm-tabs")
+        self.tabs.setAccessibleName(self.tr("Pages of the virtual machine"))
+        self.tabs.setExpanding(False)
+        self.tabs.setDrawBase(False)
+        self.tabs.addTab(self.tr("Overview"))
+        self.tabs.addTab(self.tr("Console"))
+        self.overview = OverviewPage(bridge, settings, actions, self)
+        self.deck = ConsoleDeck(bridge, settings, self)
+        self._stack = QStackedWidget(self)
+        self._stack.addWidget(self.overview)
+        self._stack.addWidget(self.deck)
+        self._strip = self._make_strip(actions)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.header)
+        layout.addWidget(self._strip)
+        layout.addWidget(self._stack, 1)
+        self.tabs.currentChanged.connect(self._on_tab)
+        self.overview.consoleRequested.connect(self.show_console)
+
+    @property
+    def vm(self) -> VmInfo | None:
+        return self._vm
+
+    @property
+    def page(self) -> str:
+        return PAGES[self.tabs.currentIndex()]
+
+    def show_page(self, page: str) -> None:
+        """``"overview"`` or ``"console"``."""
+        self.tabs.setCurrentIndex(CONSOLE if page == "console" else OVERVIEW)
+
+    @Slot()
+    def show_console(self) -> None:
+        self.show_page("console")
+        page = self.deck.current_page
+        if page is not None:
+            page.focus_screen()
+
+    def set_vm(self, vm: VmInfo, host_label: str, *, detached: bool) -> None:
+        """``detached``: its console is in its own window."""
+        self._vm = vm
+        self._detached = detached
+        self.header.set_vm(vm, host_label)
+        self.overview.set_vm(vm)
+        self._show_current()
+
+    def set_bare(self, bare: bool) -> None:
+        """Only the console, for full screen."""
+        self.header.setVisible(not bare)
+        self._strip.setVisible(not bare)
+        if bare:
+            self.show_page("console")
+
+    @Slot(int)
+    def _on_tab(self, _index: int) -> None:
+        self._show_current()
+        self.pageChanged.emit(self.page)
+
+    def _show_current(self) -> None:
+        if self.tabs.currentIndex() == CONSOLE and self._vm is not None:
+            if self._detached:
+                self.deck.show_away()
+            else:
+                self.deck.show_vm(self._vm)
+            self._stack.setCurrentWidget(self.deck)
+        else:
+            if self._vm is not None:
+                self.deck.update_vm(self._vm)
+            self._stack.setCurrentWidget(self.overview)
+
+    def _make_strip(self, actions: ActionRegistry) -> QWidget:
+        strip = QFrame(self)
+        strip.setObjectName("vm-strip")
+        strip.setProperty("strip", True)
+        layout = QHBoxLayout(strip)
+        layout.setContentsMargins(2 * GRID, 0, 2 * GRID, 0)
+        layout.setSpacing(GRID // 2)
+        layout.addWidget(self.tabs, 0, Qt.AlignmentFlag.AlignBottom)
+        layout.addStretch(1)
+        for action_id in ("detach-console", "fullscreen"):
+            button = QToolButton(strip)
+            button.setDefaultAction(actions.action(action_id))
+            button.setObjectName(f"strip-{action_id}")
+            button.setAccessibleName(actions.action(action_id).text().replace("&", ""))
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            button.setIconSize(QSize(16, 16))
+            layout.addWidget(button)
+        return strip

@@ -45,6 +45,7 @@ from guivm.engine.types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again
+_BELL_INTERVAL_S = 0.1  # nobody needs to hear more
 _STALE_DAMAGE_S = 0.1  # an update that takes longer than this is shown in parts
 
 
@@ -138,6 +139,7 @@ class RfbLink:
         self._unsent = b""
         self._pointer_sent = _Pointer(-1, -1, PointerButton.NONE, PointerMode.ABSOLUTE)
         self._next_move = 0.0
+        self._next_bell = 0.0
         self._update_since = 0.0
         self._shown = False
 
@@ -383,6 +385,8 @@ class RfbLink:
                 count = sock.recv_into(buffers[0]) if len(buffers) == 1 else sock.recvmsg_into(buffers)[0]
             except BlockingIOError:
                 break
+            except ConnectionResetError:  # closed with something of ours unread
+                count = 0
             if count == 0:
                 self._publish(ended=True)
                 raise session.ended()
@@ -418,7 +422,9 @@ class RfbLink:
                 case NameChanged(name=name):
                     self._tell_locked(News(name=name))
                 case Bell():
-                    self._tell_locked(News(bell=True))
+                    if (now := time.monotonic()) >= self._next_bell:
+                        self._next_bell = now + _BELL_INTERVAL_S
+                        self._tell_locked(News(bell=True))
                 case CutText():
                     pass  # the clipboard's policy is "off"
         if not session.damage:

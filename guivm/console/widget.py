@@ -392,9 +392,7 @@ class ConsoleWidget(QWidget):
             return
         self._captured = True
         self.setFocus(Qt.FocusReason.OtherFocusReason)
-        if QGuiApplication.platformName() == "xcb":
-            # Qt's other platforms have no such grab, and say so with a warning. There the application's own
-            # shortcuts still go to the guest (ShortcutOverride), the desktop's do not.
+        if self._can_grab():
             self.grabKeyboard()
         self._hint.show_text(self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label()))
         self._update_mouse_grab()
@@ -408,13 +406,21 @@ class ConsoleWidget(QWidget):
         if not self._captured:
             return
         self._captured = False
-        if QGuiApplication.platformName() == "xcb":
+        if self._can_grab():
             self.releaseKeyboard()
         self._hint.dismiss()
         self._update_mouse_grab()
         self._update_cursor()
         self.update()
         self.captureChanged.emit(False)
+
+    @staticmethod
+    def _can_grab() -> bool:
+        """Only X11 lets an application take keyboard and mouse; Qt's other platforms refuse with a warning.
+
+        There the application's own shortcuts still go to the guest (ShortcutOverride), the desktop's do not.
+        """
+        return QGuiApplication.platformName() == "xcb"
 
     def host_key_label(self) -> str:
         return host_key_label(self._router.host)
@@ -591,8 +597,9 @@ class ConsoleWidget(QWidget):
         wanted = self._captured and self._takes_input() and self._pointer_mode is PointerMode.RELATIVE
         if wanted and not self._mouse_grabbed:
             self._motion.reset(QPointF(QCursor.pos()))
-            self.grabMouse()
-        elif not wanted and self._mouse_grabbed:
+            if self._can_grab():
+                self.grabMouse()
+        elif not wanted and self._mouse_grabbed and self._can_grab():
             self.releaseMouse()
         self._mouse_grabbed = wanted
 

@@ -44,6 +44,7 @@ class _Static:
     has_tpm: bool
     libvirt_version: str
     hypervisor_version: str
+    is_test: bool  # the test driver
 
 
 class CapabilityCache:
@@ -61,12 +62,14 @@ class CapabilityCache:
             if self._static is None:
                 self._static = _read_static(connection)
             static = self._static
+        is_here = is_local and not static.is_test
+        memory_bytes, memory_free_bytes = _memory(connection, static, is_local=is_here)
         return HostCapabilities(
             host=host,
             arch=static.arch,
-            kvm=_kvm(static, is_local=is_local),
-            memory_bytes=static.memory_bytes,
-            memory_free_bytes=_free_memory(connection, static, is_local=is_local),
+            kvm=_kvm(static, is_local=is_here),
+            memory_bytes=memory_bytes,
+            memory_free_bytes=memory_free_bytes,
             cpus=static.cpus,
             max_vcpus=static.max_vcpus,
             machines=static.machines,
@@ -157,7 +160,7 @@ def judge_kvm(evidence: KvmEvidence) -> KvmStatus:
 
 
 def _kvm(static: _Static, *, is_local: bool) -> KvmStatus:
-    if static.hypervisor_version.startswith("TEST"):
+    if static.is_test:
         return KvmStatus(False, "The test driver runs no guests.")
     if is_local:
         status = judge_kvm(gather_kvm_evidence())
@@ -228,6 +231,7 @@ def _read_static(connection: libvirt.virConnect) -> _Static:
         and "emulator" in _enum(tpm, "enum[@name='backendModel']/value"),
         libvirt_version=_version(int(connection.getLibVersion())),
         hypervisor_version=f"{kind} {_version(number)}" if isinstance(number, int) else kind,
+        is_test=kind.upper() == "TEST",
     )
 
 
@@ -245,22 +249,36 @@ def _machines(host: etree._Element | None, arch: str) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def _free_memory(connection: libvirt.virConnect, static: _Static, *, is_local: bool) -> int:
-    """Bytes that programs can still have. Locally the kernel's MemAvailable, which counts caches it would give
-    up; libvirt's figure does not."""
+def _memory(connection: libvirt.virConnect, static: _Static, *, is_local: bool) -> tuple[int, int]:
+    """Bytes installed, and bytes that programs can still have.
+
+    Locally both are the kernel's own: MemAvailable counts the caches it would give up, which libvirt's figure does
+    not, and libvirt's total misses memory that was plugged in after the start.
+    """
     import libvirt
 
-    if is_local and not static.hypervisor_version.startswith("TEST"):
-        try:
-            with Path("/proc/meminfo").open(encoding="ascii") as lines:
-                for line in lines:
-                    if line.startswith("MemAvailable:"):
-                        return int(line.split()[1]) * 1024
-        except (OSError, ValueError):
-            pass
+    if is_local:
+        local = _meminfo()
+        if "MemTotal" in local and "MemAvailable" in local:
+            return local["MemTotal"], local["MemAvailable"]
     try:
-        return int(connection.getFreeMemory())
+        return static.memory_bytes, int(connection.getFreeMemory())
     except libvirt.libvirtError as error:
         if is_connection_lost(error):
             raise
-        return static.memory_bytes
+        return static.memory_bytes, static.memory_bytes
+
+
+def _meminfo(path: Path = Path("/proc/meminfo")) -> dict[str, int]:
+    """The kernel's figures in bytes; empty when they cannot be read."""
+    found: dict[str, int] = {}
+    try:
+        with path.open(encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                name, _, value = line.partition(":")
+                number = value.split()[:1]
+                if number and number[0].isdigit():
+                    found[name] = int(number[0]) * 1024
+    except OSError:
+        return {}
+    return found

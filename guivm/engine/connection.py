@@ -163,6 +163,11 @@ class HostConnection(Generic[LinkT]):
     def state(self) -> HostState:
         return self._state
 
+    @property
+    def is_alive(self) -> bool:
+        """True while the control thread runs."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import unicodedata
 import uuid as uuid_module
 from dataclasses import replace
@@ -11,9 +13,10 @@ from pathlib import Path
 
 import libvirt
 
-from guivm.engine import images, trash
+from guivm.engine import creation_journal, images, trash
 from guivm.engine.capabilities import read_capabilities
 from guivm.engine.context import HandlerContext
+from guivm.engine.files import fsync_file
 from guivm.engine.jobs import JobProgress
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, translate
 from guivm.engine.new_vm_check import Examination, blocked_folder, examine, is_test_driver, name_in_use
@@ -56,11 +59,22 @@ def _create(context: HandlerContext, spec: NewVmSpec) -> VmKey:
             details="\n".join(problem.message for problem in found.errors),
         )
     context.job.check_cancelled()
-    new_disk: Path | None = None
-    if spec.disk_bytes is not None:
-        _step(context, "Creating the disk")
-        new_disk = _make_disk(context, spec.name, spec.disk_bytes)
     uuid = str(uuid_module.uuid4())
+    if spec.disk_bytes is None:
+        _define_or_nothing(context, spec, found, uuid, None)
+        return VmKey(spec.host, uuid)
+    _step(context, "Creating the disk")
+    new_disk = _free_path(context, spec.name, ".qcow2")
+    with creation_journal.noted(context.images_dir, uuid, new_disk):
+        images.create_qcow2(new_disk, -(-spec.disk_bytes // 512) * 512, context.job.check_cancelled)
+        _define_or_nothing(context, spec, found, uuid, new_disk)
+    return VmKey(spec.host, uuid)
+
+
+def _define_or_nothing(
+    context: HandlerContext, spec: NewVmSpec, found: Examination, uuid: str, new_disk: Path | None
+) -> None:
+    """Define the VM, or remove its new disk and raise."""
     try:
         context.job.check_cancelled()
         _step(context, "Defining the virtual machine")
@@ -68,14 +82,22 @@ def _create(context: HandlerContext, spec: NewVmSpec) -> VmKey:
         _take_back_if_cancelled(context, uuid)
     except libvirt.libvirtError as error:
         if is_connection_lost(error):
-            # Unknown is not failed: the VM may be there now. An empty disk harms nobody; a missing one does.
+            # Unknown is not failed: the VM may be there now. The note of its making stays; recover() settles it.
             raise translate(error, f"It is not known whether “{spec.name}” was created.") from error
         _remove_disk(new_disk)
         raise translate(error, f"“{spec.name}” could not be created.") from error
-    except BaseException:
+    except Exception:
         _remove_disk(new_disk)
         raise
-    return VmKey(spec.host, uuid)
+
+
+def recover(context: HandlerContext) -> None:
+    """After a crash or a lost connection: remove the disks of VMs never defined. A disk that some VM names stays."""
+    for uuid, disk in creation_journal.cut_short(context.images_dir):
+        references = collect_references(context.connection)
+        if not any(use.uuid == uuid for use in references.uses) and not references.users(disk):
+            _remove_disk(disk)
+            _remove_disk(disk.with_name(disk.name + ".part"))
 
 
 def _nothing() -> None:
@@ -112,7 +134,18 @@ def _plan(
         nvram=_nvram_path(context, spec),
         source_format=found.media.format if found.media is not None and isinstance(spec.source, DiskSource) else "raw",
         source_is_block=found.source_is_block,
+        with_agent_clipboard=vdagent_can_be_saved(found.capabilities.hypervisor_version),
     )
+
+
+def vdagent_can_be_saved(hypervisor_version: str) -> bool:
+    """Whether a VM with a qemu-vdagent channel can be saved, snapshot with its memory and moved.
+
+    Before QEMU 10.1 the channel forbids all three ("The vdagent chardev doesn't yet support migration"), which is too
+    high a price for a clipboard that is off.
+    """
+    match = re.fullmatch(r"QEMU (\d+)\.(\d+)\.\d+", hypervisor_version)
+    return match is not None and (int(match[1]), int(match[2])) >= (10, 1)
 
 
 def _nvram_path(context: HandlerContext, spec: NewVmSpec) -> Path | None:
@@ -152,12 +185,6 @@ def _undefine(context: HandlerContext, uuid: str) -> None:
 
 
 # --- disk -------------------------------------------------------------------------------------------------
-
-
-def _make_disk(context: HandlerContext, name: str, size_bytes: int) -> Path:
-    path = _free_path(context, name, ".qcow2")
-    images.create_qcow2(path, -(-size_bytes // 512) * 512, context.job.check_cancelled)
-    return path
 
 
 def safe_stem(name: str) -> str:
@@ -219,7 +246,9 @@ def create_sample_guest(context: HandlerContext, request: CreateSampleGuest) -> 
     spec = NewVmSpec(
         host=request.host,
         name=_free_name(context, _SAMPLE_NAME),
-        source=KernelSource(guest.kernel, guest.initrd, guest.arguments),
+        source=KernelSource(
+            _within_reach(context, guest.kernel), _within_reach(context, guest.initrd), guest.arguments
+        ),
         memory_kib=sample_guest.MEMORY_MIB * 1024,
         vcpus=1,
         disk_bytes=None,
@@ -238,6 +267,23 @@ def create_sample_guest(context: HandlerContext, request: CreateSampleGuest) -> 
                 _undefine(context, key.uuid)
         raise translate(error, f"“{spec.name}” could not be started.") from error
     return key
+
+
+def _within_reach(context: HandlerContext, path: Path) -> Path:
+    """The file itself, or a copy in the folder for images where QEMU's own user may not enter our cache."""
+    if blocked_folder(context, path) is None or blocked_folder(context, context.images_dir / path.name) is not None:
+        return path
+    copy = context.images_dir / f"{path.parent.name}-{path.name}"
+    if not copy.exists():
+        part = copy.with_name(copy.name + ".part")
+        try:
+            shutil.copyfile(path, part)
+            fsync_file(part)
+            part.replace(copy)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise OperationError("The sample guest could not be copied.", details=str(error)) from error
+    return copy
 
 
 def _free_name(context: HandlerContext, base: str) -> str:

@@ -97,7 +97,7 @@ class LibvirtEngine:
             managed = self._hosts.pop(host, None)
             if managed is None:
                 return
-            self._closing = [*(other for other in self._closing if not other.join(0.0)), managed]
+            self._closing = [*(other for other in self._closing if not other.has_ended), managed]
         managed.close()
 
     def hosts(self) -> tuple[HostInfo, ...]:

@@ -87,6 +87,11 @@ class EventLoop:
         self._poll = select.poll()
         self._polled: dict[int, list[int]] = {}
 
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The two ends of the pipe that wakes the loop."""
+        return self._wake_read, self._wake_write
+
     def start(self) -> None:
         """Begin the daemon thread. It never ends: libvirt forbids to stop or change the implementation."""
         self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)

@@ -124,6 +124,11 @@ class ManagedHost:
             )
         return self._connection.join(deadline_s) and ended
 
+    @property
+    def has_ended(self) -> bool:
+        """True when no thread of this host is left."""
+        return not self._connection.is_alive and not self._queues.is_alive
+
     # --- for the connection (control thread) ----------------------------------------------------------
 
     def load(self, link: LibvirtLink) -> None:
@@ -149,18 +154,18 @@ class ManagedHost:
             if self._closed:
                 return
             was_connected = self._info.state is HostState.CONNECTED
-            self._info = replace(self._info, state=state, problem=problem, details=details)
-            self._emit(HostChanged(self._info))
+            before, self._info = self._info, replace(self._info, state=state, problem=problem, details=details)
+            if self._info != before:  # each further try that fails is no news
+                self._emit(HostChanged(self._info))
             announce, self._loaded = self._loaded, None
             if was_connected:
                 announce = self._inventory.lose_sight()
             if announce is not None:
                 self._emit(announce)
-            waiting: list[tuple[Request[Any], Job[Any]]] = []
             if state is not HostState.CONNECTING:
                 waiting, self._waiting = self._waiting, []
-        for request, job in waiting:
-            self._enqueue(request, job)
+                for request, job in waiting:  # with the lock held: what is submitted now comes after them
+                    self._enqueue(request, job)
         if state is HostState.CONNECTED and self._warm_up and not hosts.is_test(self._info.uri):
             # QEMU is probed for seconds the first time: have it done before somebody waits for it.
             self._queues.submit(Lane.READ, None, self._read_capabilities)

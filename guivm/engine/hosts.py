@@ -18,6 +18,12 @@ from guivm.errors import HostError
 SESSION_URI = "qemu:///session"
 SYSTEM_URI = "qemu:///system"
 
+# libvirt's drivers (https://libvirt.org/drivers.html). It takes any other scheme for one that its daemon serves.
+_DRIVERS = frozenset(
+    ("qemu", "test", "bhyve", "ch", "esx", "gsx", "hyperv", "lxc", "openvz", "parallels", "vbox", "vmwareplayer",
+     "vmwarefusion", "vmwarews", "vpx", "vz", "xen")
+)  # fmt: skip
+
 # Either the monolithic daemon or the QEMU daemon serves qemu:///system.
 _SYSTEM_SOCKETS = (Path("/run/libvirt/virtqemud-sock"), Path("/run/libvirt/libvirt-sock"))
 
@@ -46,6 +52,10 @@ def normalise(uri: str) -> HostId:
         )
     if any(c.isspace() or not c.isprintable() for c in text):
         raise HostError("The address of the host has characters that do not belong there.")
+    if parts.scheme.partition("+")[0].lower() not in _DRIVERS:
+        raise HostError(
+            f"“{parts.scheme}” is no hypervisor that libvirt knows.", advice="Most addresses begin with “qemu”."
+        )
     rest = text[len(parts.scheme) :]
     netloc = parts.netloc
     user, at, machine = netloc.rpartition("@")

@@ -9,6 +9,7 @@ from guivm.errors import (
     EngineBusyError,
     GuivmError,
     HostError,
+    ImageError,
     InUseError,
     NoSpaceError,
     OperationError,
@@ -48,6 +49,18 @@ _BY_TEXT: tuple[tuple[tuple[str, ...], type[GuivmError], str, str], ...] = (
         "Use software emulation (TCG) for this virtual machine.",
     ),
     (
+        ("image is not in ", "unsupported qcow2 version"),
+        ImageError,
+        "A disk image is not of the format that the virtual machine expects.",
+        "See the details for its path.",
+    ),
+    (
+        ("no screens to take screenshot from",),
+        UnsupportedError,
+        "It has no screen.",
+        "Add a video card and a display to it while it is off.",
+    ),
+    (
         ("cannot access storage file", "could not open", "cannot access backing file", "cannot open file"),
         OperationError,
         "A file the virtual machine needs is missing or may not be read.",
@@ -58,6 +71,12 @@ _BY_TEXT: tuple[tuple[tuple[str, ...], type[GuivmError], str, str], ...] = (
         OperationError,
         "Another operation on the virtual machine is still going on.",
         "Wait until it has ended, then try again.",
+    ),
+    (
+        ("support migration", "cannot migrate domain", "state blocked by non-migratable"),
+        UnsupportedError,
+        "One of its devices cannot be saved with this version of QEMU.",
+        "The details name the device; remove it while the virtual machine is off.",
     ),
     (
         ("guest agent is not", "agent is not connected", "qemu guest agent"),
@@ -99,7 +118,7 @@ def is_connection_lost(error: libvirt.libvirtError) -> bool:
     if code_of(error) == libvirt.VIR_ERR_INVALID_CONN:
         return True
     if error.get_error_domain() not in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE):
-        return code_of(error) == -1 and "connection" in text_of(error).lower()
+        return False
     text = text_of(error).lower()
     return any(part in text for part in _LOST_TEXT)
 
@@ -189,13 +208,14 @@ def connect_failure(error: libvirt.libvirtError, uri: str) -> tuple[HostError, b
         return HostError("The host refused the connection.", advice=advice, details=text), True
     if scheme.startswith("test"):
         return HostError("The test driver could not read its file.", advice="Check the path.", details=text), True
-    if code in (
+    hopeless = (
         libvirt.VIR_ERR_NO_CONNECT,
         libvirt.VIR_ERR_INVALID_ARG,
         libvirt.VIR_ERR_CONFIG_UNSUPPORTED,
         libvirt.VIR_ERR_NO_SUPPORT,
         libvirt.VIR_ERR_ACCESS_DENIED,
-    ):
+    )
+    if code in hopeless or "uri path" in lower:
         return HostError(
             "The address of the host is not one that libvirt understands.", advice="Check the URI.", details=text
         ), True

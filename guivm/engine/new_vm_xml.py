@@ -39,7 +39,7 @@ class MachinePlan:
     nvram: Path | None = None
     source_format: str = "raw"
     source_is_block: bool = False
-    with_agent_clipboard: bool = True
+    with_agent_clipboard: bool = False
 
 
 _X86 = ("x86_64", "i686")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 
 from guivm.engine.requests import Lane
 
-Task = Callable[[], None]
+Task = Callable[[], object]  # the answer is not looked at
 
 _IDLE_S = 10.0
 
@@ -73,6 +73,12 @@ class KeyedPool:
             thread.join(max(0.0, deadline_s - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
+    @property
+    def is_alive(self) -> bool:
+        """True while a thread of the pool is at work or waits for some."""
+        with self._condition:
+            return bool(self._threads)
+
     def _run(self) -> None:
         try:
             while (key := self._next()) is not None:
@@ -100,14 +106,16 @@ class KeyedPool:
         with self._condition:
             tasks = self._waiting[key]
             task = tasks.popleft() if tasks else None
-        if task is not None:
-            task()
-        with self._condition:
-            if not tasks:
-                del self._waiting[key]
-            elif not self._closed:
-                self._ready.append(key)
-                self._condition.notify()
+        try:
+            if task is not None:
+                task()
+        finally:
+            with self._condition:
+                if not tasks:
+                    del self._waiting[key]
+                elif not self._closed:
+                    self._ready.append(key)
+                    self._condition.notify()
 
 
 class HostQueues:
@@ -131,3 +139,8 @@ class HostQueues:
     def join(self, deadline_s: float) -> bool:
         left_behind = [pool for pool in self._pools.values() if not pool.join(deadline_s)]
         return not left_behind
+
+    @property
+    def is_alive(self) -> bool:
+        """True while a thread of any lane is left."""
+        return any(pool.is_alive for pool in self._pools.values())

@@ -59,9 +59,7 @@ def plain_label(text: str = "", parent: QWidget | None = None, *, name: str = ""
 class ElidedLabel(QLabel):
     """One line of plain text, cut in the middle where it does not fit; the whole text is the tool tip."""
 
-    def __init__(
-        self, parent: QWidget | None = None, *, mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle
-    ) -> None:
+    def __init__(self, parent: QWidget | None = None, *, mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle) -> None:
         super().__init__(parent)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

@@ -22,6 +22,9 @@ from guivm.engine.jobs import Job
 from guivm.engine.requests import Request
 from guivm.errors import CancelledError, GuivmError
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 T = TypeVar("T")
 
 
@@ -148,6 +151,12 @@ class Bridge(QObject):
             failed(error)
         elif failed is None and not isinstance(error, CancelledError):
             self.failed.emit(error)
+
+    @staticmethod
+    def _computed(owner_ref: weakref.ref[QObject], future: Future[T], done: Callable[[T], None]) -> None:
+        owner = owner_ref()
+        if owner is not None and shiboken6.isValid(owner) and not future.cancelled():
+            done(future.result())
 
 
 def _coalesced(items: list[EngineEvent | Callable[[], None]]) -> list[EngineEvent | Callable[[], None]]:

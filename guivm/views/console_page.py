@@ -61,6 +61,7 @@ class ConsolePage(QWidget):
         self._delay_ms = FIRST_DELAY_MS
         self._problem = ""
         self._no_display = False
+        self._had_picture = False
         self._lasted = QElapsedTimer()
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
@@ -130,6 +131,8 @@ class ConsolePage(QWidget):
         self._vm = vm
         if old.state.is_active != vm.state.is_active or old.has_graphics != vm.has_graphics:
             self._forget_failures()
+            if VmState.UNKNOWN not in (old.state, vm.state):
+                self._had_picture = False
         self._update()
 
     def set_kept(self, kept: bool) -> None:
@@ -179,7 +182,7 @@ class ConsolePage(QWidget):
         if (live or frozen) and (self.isVisible() or self._kept or self._console is not None):
             console = self._ensure_console()
             self._stack.setCurrentWidget(console)
-            console.set_face(self._face(), self._problem)
+            console.set_face(self._face(), self._face_text())
         else:
             self._show_idle()
 
@@ -198,7 +201,13 @@ class ConsolePage(QWidget):
                     return ConsoleFace.SHUTTING_DOWN
                 case _:
                     return ConsoleFace.LIVE
-        return ConsoleFace.RECONNECTING if self._problem else ConsoleFace.CONNECTING
+        return ConsoleFace.RECONNECTING if self._problem or self._had_picture else ConsoleFace.CONNECTING
+
+    def _face_text(self) -> str:
+        """The second line where the console's own would not be exact."""
+        if self._vm.state is VmState.SUSPENDED and not self._problem:
+            return self.tr("The guest went to sleep. Resume wakes it.")
+        return self._problem or (self._vm.reason if self._vm.state is VmState.PAUSED else "")
 
     def _show_idle(self) -> None:
         vm = self._vm
@@ -288,6 +297,7 @@ class ConsolePage(QWidget):
 
         if state is SourceState.CONNECTED:
             self._problem = ""
+            self._had_picture = True
         elif state is SourceState.DISCONNECTED and self._console is not None:
             source = self._console.source()
             error = source.error if source is not None else None

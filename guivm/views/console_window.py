@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QWidget
+from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from guivm.engine.types import VmInfo, VmKey, VmState
+from guivm.views import icons
 from guivm.views.actions import ActionRegistry
 from guivm.views.console_page import ConsolePage
 from guivm.views.settings import CONSOLE_GEOMETRY, Settings
@@ -33,6 +34,11 @@ class ConsoleWindow(QMainWindow):
         self._page: ConsolePage | None = page
         self._was_maximized = False
         self.actions_of_vm = ActionRegistry(settings, self)
+        back = self.actions_of_vm.action("detach-console")
+        back.setCheckable(False)
+        back.setText(self.tr("Back to the Main Window"))
+        back.setToolTip(back.text())
+        back.setIcon(icons.icon("attach"))
         self.pill = StatePill(self)
         self.setCentralWidget(page)
         page.set_kept(True)
@@ -42,7 +48,6 @@ class ConsoleWindow(QMainWindow):
         self.addToolBar(self.bar)
         for action_id in (*_BAR, *_ALSO, "fullscreen", "detach-console"):
             self.addAction(self.actions_of_vm.action(action_id))
-        self.actions_of_vm.action("detach-console").setChecked(True)
         self.resize(110 * GRID, 80 * GRID)
         geometry = settings.get(CONSOLE_GEOMETRY)
         if not geometry.isEmpty():
@@ -124,12 +129,15 @@ class ConsoleWindow(QMainWindow):
         space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         bar.addWidget(space)
         bar.addWidget(self.pill)
-        bar.addAction(self.actions_of_vm.action("fullscreen"))
-        attach = self.actions_of_vm.action("detach-console")
-        bar.addAction(attach)
+        for action_id in ("fullscreen", "detach-console"):
+            action = self.actions_of_vm.action(action_id)
+            bar.addAction(action)
+            button = bar.widgetForAction(action)
+            if isinstance(button, QToolButton):
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         for button_action in bar.actions():
             button = bar.widgetForAction(button_action)
-            if button is not None and button_action.data():
+            if button_action.data():
                 button.setObjectName(f"console-bar-{button_action.data()}")
                 button.setAccessibleName(button_action.text().replace("&", ""))
         return bar

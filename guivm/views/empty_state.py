@@ -26,6 +26,7 @@ from guivm.views.state_words import state_rank, state_word
 from guivm.views.theme import GRID, RADIUS, tokens_for
 
 _COLUMN = 58 * GRID
+_WIDE = 74 * GRID
 
 
 class ChoiceButton(QAbstractButton):
@@ -100,12 +101,14 @@ class ChoiceButton(QAbstractButton):
 class StatePage(QWidget):
     """A picture, a title and a sentence in the middle of the page; subclasses add what to do next."""
 
-    def __init__(self, name: str, art: str, title: str, text: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, name: str, art: str, title: str, text: str, parent: QWidget | None = None, *, width: int = _COLUMN
+    ) -> None:
         super().__init__(parent)
         self.setObjectName(name)
         self.setProperty("page", True)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.art = Art(art, 72, self)
+        self.art = Art(art, 72 if art.startswith("art-") else 48, self)
         self.title = plain_label(title, self, name=f"{name}-title", role="title")
         self.text = plain_label(text, self, name=f"{name}-text")
         self.text.setProperty("tone", "quiet")
@@ -113,7 +116,7 @@ class StatePage(QWidget):
             label.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             label.setWordWrap(True)
         column = QWidget(self)
-        column.setMaximumWidth(_COLUMN)
+        column.setMaximumWidth(width)
         self.column = QVBoxLayout(column)
         self.column.setContentsMargins(3 * GRID, 3 * GRID, 3 * GRID, 3 * GRID)
         self.column.setSpacing(GRID)
@@ -137,7 +140,7 @@ class WelcomePage(StatePage):
     """No VM yet."""
 
     def __init__(self, actions: ActionRegistry, parent: QWidget | None = None) -> None:
-        super().__init__("welcome", "art-machine", "", "", parent)
+        super().__init__("welcome", "art-machine", "", "", parent, width=_WIDE)
         self.title.setText(self.tr("No virtual machines yet"))
         self.text.setText(self.tr("A virtual machine is a whole computer inside a window. Begin with one of these."))
         self.column.addSpacing(2 * GRID)
@@ -160,7 +163,6 @@ class NothingSelectedPage(StatePage):
 class ConnectingPage(StatePage):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("connecting", "art-host", "", "", parent)
-        self.text.setText(self.tr("The first connection to a host can take a few seconds."))
         self._bar = QProgressBar(self)
         self._bar.setObjectName("connecting-progress")
         self._bar.setRange(0, 0)
@@ -170,9 +172,10 @@ class ConnectingPage(StatePage):
         self.column.addWidget(self._bar, 0, Qt.AlignmentFlag.AlignHCenter)
 
     def set_host(self, host: HostInfo) -> None:
-        title = self.tr("Connecting to {host}…").format(host=formats.host_label(host.label, host.id))
-        self.title.setText(title)
-        self._bar.setAccessibleName(title)
+        label = formats.host_label(host.label, host.id)
+        self.title.setText(self.tr("Connecting…"))
+        self.text.setText(self.tr("{host}. The first connection can take a few seconds.").format(host=label))
+        self._bar.setAccessibleName(self.tr("Connecting to {host}").format(host=label))
 
 
 class HostProblemPage(StatePage):
@@ -218,12 +221,9 @@ class HostProblemPage(StatePage):
         label = formats.host_label(host.label, host.id)
         self._host = host
         trying = host.state is HostState.RECONNECTING
-        self.title.setText(
-            (self.tr("Lost the connection to {host}") if trying else self.tr("Cannot connect to {host}")).format(
-                host=label
-            )
-        )
-        self.text.setText(host.problem or self.tr("The host does not answer."))
+        self.title.setText(self.tr("Connection lost") if trying else self.tr("Cannot connect"))
+        problem = host.problem or self.tr("The host does not answer.")
+        self.text.setText(self.tr("{host}: {problem}").format(host=label, problem=problem))
         self.advice.setText(
             self.tr("guivm goes on trying; virtual machines that were running go on running.") if trying else ""
         )
@@ -247,7 +247,7 @@ class ManySelectedPage(StatePage):
     ACTIONS = ("start", "pause", "shutdown", "save", "force-off")
 
     def __init__(self, actions: ActionRegistry, parent: QWidget | None = None) -> None:
-        super().__init__("many-selected", "art-select", "", "", parent)
+        super().__init__("many-selected", "art-select", "", "", parent, width=_WIDE + 12 * GRID)
         self._actions = actions
         self._buttons: dict[str, QPushButton] = {}
         self.column.addSpacing(2 * GRID)
@@ -279,7 +279,7 @@ class ManySelectedPage(StatePage):
         for action_id, button in self._buttons.items():
             hits = len(self._actions.targets(action_id, vms))
             text = self._actions.action(action_id).text().replace("&", "")
-            button.setText(text if hits in (0, len(vms)) else f"{text} ({formats.number(hits)})")
+            button.setText(f" {text}" if hits in (0, len(vms)) else f" {text} ({formats.number(hits)})")
             button.setAccessibleName(self.tr("{action}: {n} selected").format(action=text, n=formats.number(hits)))
             button.setEnabled(hits > 0)
             button.setVisible(hits > 0)

@@ -287,8 +287,9 @@ class Form(QWidget):
         self._grid.addWidget(field, line, 1)
         self._grid.addWidget(note, line + 1, 1)
         row = FormRow(text, field, note, self)
-        if not field.accessibleName():
-            field.setAccessibleName(label.replace("&", ""))
+        for widget in (field, field.focusProxy()):
+            if widget is not None and not widget.accessibleName():
+                widget.setAccessibleName(label.replace("&", ""))
         row.set_help(help_text)
         self._rows.append(row)
         return row
@@ -376,7 +377,7 @@ class SizeSpin(QSpinBox):
         if ok:
             return value
         try:
-            return float(digits)  # the other decimal sign
+            return float(digits.replace(",", "."))  # the other decimal sign
         except ValueError:
             return None
 

@@ -18,7 +18,7 @@ def _tr(text: str) -> str:
 
 @dataclass(frozen=True)
 class HardwareLine:
-    """``value`` is what it is, ``note`` how it is virtualised or where it lives; ``path`` goes in full to the tool tip."""
+    """``value`` is what it is, ``note`` how it is virtualised, ``path`` where it lives."""
 
     icon: str
     label: str

@@ -62,9 +62,7 @@ def pixmap(name: str, color: QColor, size: QSize, scale: float = 1.0) -> QPixmap
 def paint(painter: QPainter, rect: QRect, name: str, color: QColor) -> None:
     """Paint the icon centred in ``rect``, as large as fits, sharp at the device's scale."""
     side = min(rect.width(), rect.height())
-    device = painter.device()
-    scale = device.devicePixelRatio() if device is not None else 1.0
-    image = pixmap(name, color, QSize(side, side), scale)
+    image = pixmap(name, color, QSize(side, side), painter.device().devicePixelRatio())
     painter.drawPixmap(
         QPoint(rect.x() + (rect.width() - side) // 2, rect.y() + (rect.height() - side) // 2),
         image,

@@ -295,7 +295,7 @@ class JobLine(QAbstractButton):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self.refresh)
         bridge.jobChanged.connect(self.refresh)
-        self.setVisible(False)
+        self.setEnabled(False)
 
     @property
     def shown_job(self) -> JobInfo | None:
@@ -315,12 +315,14 @@ class JobLine(QAbstractButton):
             self._timer.start(max(1, int((MENTION_AFTER_S - (now - oldest)) * 1000) + 1))
         else:
             self._timer.stop()
-        self.setVisible(self._job is not None)
+        # It keeps its place while there is nothing to say, so that nothing beside it moves.
+        self.setEnabled(self._job is not None)
+        words = ""
         if self._job is not None:
             words = " · ".join(part for part in (self._job.title, progress_words(self._job.progress)) if part)
-            self.setToolTip(plain_tooltip(words))
-            self.setAccessibleDescription(words)
-            self.update()
+        self.setToolTip(plain_tooltip(words))
+        self.setAccessibleDescription(words)
+        self.update()
 
     def sizeHint(self) -> QSize:
         return QSize(32 * GRID, 4 * GRID)

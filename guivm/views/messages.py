@@ -117,6 +117,7 @@ class MessageCard(QFrame):
         if buttons is not None:
             words.addSpacing(2)
             words.addLayout(buttons)
+        words.addStretch(1)
         icon_column = QVBoxLayout()
         icon_column.setContentsMargins(0, 4, 0, 0)
         icon_column.addWidget(Art(message.severity.value, 16, self, tint=_TINTS[message.severity]))
@@ -146,7 +147,7 @@ class MessageCard(QFrame):
     def again(self) -> None:
         """The same happened once more."""
         self.count += 1
-        self._times.setText(self.tr("{n}×").format(n=self.count))
+        self._times.setText(self.tr("{n} times").format(n=self.count))
         self._times.setAccessibleName(self.tr("Happened {n} times").format(n=self.count))
         self._times.show()
         self._start_timer()
@@ -246,9 +247,7 @@ class MessageBar(QWidget):
         """Show a failure; a job the person cancelled is none."""
         if isinstance(error, CancelledError):
             return
-        self.show_message(
-            Message(Severity.ERROR, error.summary, error.advice, error.details, tuple(actions))
-        )
+        self.show_message(Message(Severity.ERROR, error.summary, error.advice, error.details, tuple(actions)))
 
     def show_info(self, text: str, actions: Sequence[ActionPair] = (), *, advice: str = "") -> None:
         self.show_message(Message(Severity.INFO, clean_line(text, 500), clean_line(advice, 500), "", tuple(actions)))

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -20,7 +19,6 @@ from PySide6.QtWidgets import (
 from guivm.engine.requests import ReadDetails
 from guivm.engine.types import VmDetails, VmInfo, VmKey, VmState
 from guivm.errors import GuivmError
-from guivm.views import icons
 from guivm.views.actions import ActionRegistry
 from guivm.views.art import Art, ElidedLabel, plain_label
 from guivm.views.bridge import Bridge
@@ -105,14 +103,15 @@ class HardwareCard(Card):
         column = QVBoxLayout(words)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        value = ElidedLabel(words)
+        if line.path:  # a file's name: its end matters as much as its beginning
+            name = ElidedLabel(words)
+            name.set_text(line.value)
+        value = name if line.path else self._wrapping(line.value, words)
         value.setObjectName(f"hardware-value-{row}")
-        value.set_text(line.value)
         column.addWidget(value)
         if line.note:
-            note = ElidedLabel(words, mode=Qt.TextElideMode.ElideRight)
+            note = self._wrapping(line.note, words)
             note.setProperty("role", "caption")
-            note.set_text(line.note)
             column.addWidget(note)
         if line.path:
             path = ElidedLabel(words)
@@ -126,6 +125,12 @@ class HardwareCard(Card):
         for widget in (symbol, label, words):
             widget.show()
             self._widgets.append(widget)
+
+    @staticmethod
+    def _wrapping(text: str, parent: QWidget) -> QLabel:
+        label = plain_label(text, parent)
+        label.setWordWrap(True)
+        return label
 
 
 class NotesCard(Card):

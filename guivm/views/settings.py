@@ -63,16 +63,21 @@ class Settings(QObject):
         default = setting.default
         if not self._store.contains(setting.key):
             return default
+        raw: object = self._store.value(setting.key)
         if isinstance(default, list):
-            raw = self._store.value(setting.key)
             if isinstance(raw, str):  # QSettings writes a list of one as a string
                 return [raw] if raw else []
             return [str(item) for item in raw] if isinstance(raw, list) else default
-        try:
-            value = self._store.value(setting.key, default, type=type(default))
-        except (TypeError, ValueError, EOFError):
-            return default
-        return value if isinstance(value, type(default)) else default
+        # Not QSettings' own conversion: it makes 0, False or nothing of what it cannot read.
+        kind: type = type(default)
+        if kind is bool:
+            raw = {"true": True, "false": False}.get(str(raw).lower(), raw)
+        elif kind is int and isinstance(raw, str):
+            try:
+                raw = int(raw)
+            except ValueError:
+                return default
+        return raw if isinstance(raw, type(default)) else default
 
     def set(self, setting: Setting[T], value: T) -> None:
         if self._store.contains(setting.key) and self.get(setting) == value:

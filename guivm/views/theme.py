@@ -334,6 +334,7 @@ QFrame[floating="true"] { background: $card; border: 1px solid $border_strong; b
 QFrame[panel="true"] { background: $window; border: none; border-top: 1px solid $border; }
 QFrame[page="true"], QWidget[page="true"] { background: $surface; }
 QFrame[sidebar="true"] { background: $sidebar; border: none; }
+QFrame[strip="true"] { background: $surface; border: none; border-bottom: 1px solid $border; }
 QFrame[rule="true"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QScrollArea, QScrollArea > QWidget > QWidget[clear="true"] { background: transparent; border: none; }
 
@@ -429,6 +430,9 @@ QTreeView[sidebar="true"] { background: $sidebar; border: none; border-radius: 0
 QHeaderView { background: transparent; border: none; }
 QHeaderView::section { background: transparent; color: $quiet; border: none; border-bottom: 1px solid $border;
   padding: 6px 8px; }
+QTreeView[sidebar="true"] QHeaderView::section { padding: 6px 16px 6px 8px; }
+QTreeView[sidebar="true"] QHeaderView::section:first, QTreeView[sidebar="true"] QHeaderView::section:only-one {
+  padding-left: 14px; }
 QHeaderView::section:hover { color: $text; }
 QHeaderView::up-arrow { image: url($parts/chevron-up.svg); width: 10px; height: 10px; subcontrol-position: center right;
   right: 8px; }
@@ -440,7 +444,7 @@ QTabBar { qproperty-drawBase: 0; background: transparent; }
 QTabBar::tab { background: transparent; color: $quiet; padding: 8px 14px; border-bottom: 2px solid transparent; }
 QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
-QTabBar:focus::tab:selected { background: $hover; border-top-left-radius: 6px; border-top-right-radius: 6px; }
+QTabBar::tab:focus { color: $link; }
 
 QScrollBar { background: transparent; border: none; margin: 0; }
 QScrollBar:vertical { width: 12px; }

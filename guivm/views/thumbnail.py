@@ -229,6 +229,4 @@ class ScreenThumbnail(QAbstractButton):
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)
         painter.setPen(tokens.quiet)
-        painter.drawText(
-            QRect(0, middle.y() + GRID + 2, self.width(), 3 * GRID), Qt.AlignmentFlag.AlignHCenter, text
-        )
+        painter.drawText(QRect(0, middle.y() + GRID + 2, self.width(), 3 * GRID), Qt.AlignmentFlag.AlignHCenter, text)

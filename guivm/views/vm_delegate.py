@@ -46,7 +46,7 @@ class VmDelegate(QStyledItemDelegate):
             if isinstance(vm, VmInfo):
                 self._paint_vm(painter, option, vm, str(index.data(Role.HOST_LABEL) or ""), tokens)
         else:
-            rect = option.rect.adjusted(GRID, 0, -GRID, 0)
+            rect = option.rect.adjusted(GRID, 0, -2 * GRID, 0)
             text = QFontMetrics(option.font).elidedText(
                 str(index.data(Qt.ItemDataRole.DisplayRole) or ""), Qt.TextElideMode.ElideRight, rect.width()
             )
@@ -61,7 +61,8 @@ class VmDelegate(QStyledItemDelegate):
     def _paint_background(self, painter: QPainter, option: QStyleOptionViewItem, tokens: Tokens) -> None:
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
-        focused = bool(option.state & QStyle.StateFlag.State_HasFocus)
+        ring = QStyle.StateFlag.State_HasFocus | QStyle.StateFlag.State_KeyboardFocusChange
+        focused = option.state & ring == ring
         if not (selected or hovered or focused):
             return
         rect = QRectF(option.rect).adjusted(0, 1, 0, -1)

@@ -149,8 +149,8 @@ class VmHeader(QFrame):
             action = self._actions.action(action_id)
             primary = button.property("kind") == "primary"
             text = action.text().replace("&", "").replace("…", "")
-            if button.text() != text:
-                button.setText(text)
+            if button.accessibleName() != text:
+                button.setText(f" {text}")  # the style leaves no room between icon and text
                 button.setAccessibleName(text)
             icon_name = self._actions.icon_name(action_id)
             if button.property("icon-name") != f"{icon_name}/{primary}":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QByteArray, QEvent, QItemSelection, QItemSelectionModel, QObject, QPoint, Qt, Signal, Slot
+from PySide6.QtCore import QByteArray, QItemSelection, QItemSelectionModel, QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -41,9 +41,7 @@ class SearchField(QLineEdit):
         self.setAccessibleDescription(self.tr("Filters by name, title, state, host and notes"))
         self.setPlaceholderText(self.tr("Search"))
         self.addAction(icons.icon("search", icons.Tint.QUIET), QLineEdit.ActionPosition.LeadingPosition)
-        self._clear = self.addAction(
-            icons.icon("close", icons.Tint.QUIET), QLineEdit.ActionPosition.TrailingPosition
-        )
+        self._clear = self.addAction(icons.icon("close", icons.Tint.QUIET), QLineEdit.ActionPosition.TrailingPosition)
         self._clear.setObjectName("search-clear")
         self._clear.setToolTip(self.tr("Clear search"))
         self._clear.setText(self.tr("Clear search"))
@@ -160,6 +158,12 @@ class VmListPane(QFrame):
             signal.connect(self._update_count)
         table.dataChanged.connect(self._on_data)
         self._update_count()
+
+    def add_footer(self, widget: QWidget) -> None:
+        """Put a widget under the list."""
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(2, widget)
 
     # --- selection ------------------------------------------------------------------------------------
 

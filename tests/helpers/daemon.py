@@ -54,7 +54,7 @@ class SessionDaemon:
     """
 
     def __init__(self) -> None:
-        self.root = Path(tempfile.mkdtemp(prefix="gv-", dir="/tmp"))  # noqa: S108
+        self.root = Path(tempfile.mkdtemp(prefix="gv-", dir="/tmp"))
         self._runtime = self.root / "r"
         self.log = self.root / "libvirtd.log"
         for path in (self._runtime, *(self.root / name for name in ("c", "k", "d", "s", "h"))):

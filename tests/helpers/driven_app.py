@@ -73,7 +73,7 @@ class DrivenApp:
 
     def key(self, *keys: str) -> None:
         """Press keys as xdotool names them ("ctrl+p"), through the X server."""
-        subprocess.run(["xdotool", "key", "--delay", "25", "--clearmodifiers", *keys], env=self._env, check=True)
+        subprocess.run(["xdotool", "key", "--delay", "25", *keys], env=self._env, check=True)
 
     def key_down(self, key: str) -> None:
         subprocess.run(["xdotool", "keydown", key], env=self._env, check=True)
@@ -82,8 +82,12 @@ class DrivenApp:
         subprocess.run(["xdotool", "keyup", key], env=self._env, check=True)
 
     def type(self, text: str) -> None:
-        """Type text on the X server's keyboard, slowly enough for an emulated guest's keyboard controller."""
-        subprocess.run(["xdotool", "type", "--delay", "60", text], env=self._env, check=True)
+        """Type text on the X server's keyboard, slowly enough for an emulated guest; newline is the Return key."""
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                self.key("Return")
+            if line:
+                subprocess.run(["xdotool", "type", "--delay", "60", line], env=self._env, check=True)
 
     def click(self, object_name: str) -> None:
         """Click in the middle of a widget with the X server's pointer."""

@@ -68,7 +68,9 @@ class Recorder:
         states: list[VmState] = []
         with self._condition:
             for event in self.events:
-                vms = event.changed if isinstance(event, VmsChanged) else event.vms if isinstance(event, VmsReset) else ()
+                vms = (
+                    event.changed if isinstance(event, VmsChanged) else event.vms if isinstance(event, VmsReset) else ()
+                )
                 states += [vm.state for vm in vms if vm.key == key and (not states or states[-1] is not vm.state)]
         return states
 

@@ -55,14 +55,14 @@ def test_tasks_of_one_key_run_in_order_one_at_a_time(pool: KeyedPool) -> None:
 def test_tasks_of_different_keys_run_side_by_side(pool: KeyedPool) -> None:
     meeting = threading.Barrier(3)
     for key in ("a", "b"):
-        pool.submit(key, lambda: meeting.wait(DEADLINE_S) and None)
+        pool.submit(key, lambda: meeting.wait(DEADLINE_S))
     meeting.wait(DEADLINE_S)  # both have begun, or this times out
 
 
 def test_tasks_without_a_key_run_side_by_side(pool: KeyedPool) -> None:
     meeting = threading.Barrier(3)
     for _ in range(2):
-        pool.submit(None, lambda: meeting.wait(DEADLINE_S) and None)
+        pool.submit(None, lambda: meeting.wait(DEADLINE_S))
     meeting.wait(DEADLINE_S)
 
 
@@ -91,7 +91,7 @@ def test_never_more_threads_than_the_limit(pool: KeyedPool) -> None:
 
 def test_one_busy_key_does_not_keep_the_others_waiting(pool: KeyedPool) -> None:
     gate, other = threading.Event(), threading.Event()
-    pool.submit("busy", lambda: gate.wait(DEADLINE_S) and None)
+    pool.submit("busy", lambda: gate.wait(DEADLINE_S))
     for _ in range(20):
         pool.submit("busy", lambda: None)
     pool.submit("other", other.set)
@@ -144,7 +144,7 @@ def test_a_hung_host_does_not_stop_another() -> None:
     gate, done = threading.Event(), threading.Event()
     for lane in Lane:
         for key in range(20):
-            hung.submit(lane, key, lambda: gate.wait(DEADLINE_S) and None)
+            hung.submit(lane, key, lambda: gate.wait(DEADLINE_S))
     well.submit(Lane.VM, "vm", done.set)
     assert done.wait(DEADLINE_S)
     gate.set()
@@ -155,7 +155,7 @@ def test_a_hung_host_does_not_stop_another() -> None:
 
 def test_force_off_does_not_wait_behind_the_same_vm(queues: HostQueues) -> None:
     gate, off = threading.Event(), threading.Event()
-    queues.submit(Lane.VM, "vm", lambda: gate.wait(DEADLINE_S) and None)
+    queues.submit(Lane.VM, "vm", lambda: gate.wait(DEADLINE_S))
     queues.submit(Lane.URGENT, "vm", off.set)
     assert off.wait(DEADLINE_S)
     gate.set()
@@ -164,5 +164,5 @@ def test_force_off_does_not_wait_behind_the_same_vm(queues: HostQueues) -> None:
 def test_reads_of_one_vm_do_not_wait_for_each_other(queues: HostQueues) -> None:
     meeting = threading.Barrier(3)
     for _ in range(2):
-        queues.submit(Lane.READ, "vm", lambda: meeting.wait(DEADLINE_S) and None)
+        queues.submit(Lane.READ, "vm", lambda: meeting.wait(DEADLINE_S))
     meeting.wait(DEADLINE_S)

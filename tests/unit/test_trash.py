@@ -22,7 +22,7 @@ def make(folder: Path, *names: str) -> DeletedVm:
     for index, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(name.encode() * 100)
+        path.write_bytes(os.fsencode(name) * 100)
         files.append(TrashedFile(path, trash.kept_place(path, trash_id, index), 4096))
     folders = dict.fromkeys([folder, *(file.original.parent for file in files)])
     return DeletedVm(

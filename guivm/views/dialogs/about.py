@@ -36,7 +36,7 @@ def versions() -> str:
         try:
             version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            version = "–"
+            version = "not found"
         lines.append(f"{name} {version} ({licence})")
     lines.append(platform.platform())
     return "\n".join(lines)

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -194,7 +193,9 @@ class VerbDialog(QDialog):
             button.setAccessibleName(button.text().replace("&", ""))
             if verb or button is self.cancel:
                 self.buttons.addButton(button, role)
-        self.primary.setVisible(bool(verb))
+        if not verb:
+            self.primary.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+            self.primary.hide()
         self._style_buttons(verb, destructive=destructive)
         self.primary.clicked.connect(self._on_primary)
         self.cancel.clicked.connect(self._on_cancel)

@@ -55,7 +55,7 @@ class _Option(QRadioButton):
     def _paint_focus(self, painter: QPainter, rect: QRectF, radius: float) -> None:
         if self.hasFocus() and self.window().testAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange):
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(self.palette().color(QPalette.ColorRole.WindowText), 1, Qt.PenStyle.DotLine))
+            painter.setPen(QPen(tokens_for(self.palette()).text, 1, Qt.PenStyle.DotLine))
             painter.drawRoundedRect(rect.adjusted(4, 4, -4, -4), radius - 3, radius - 3)
 
 

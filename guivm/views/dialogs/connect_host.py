@@ -123,7 +123,7 @@ class ConnectDialog(VerbDialog):
         button.setAccessibleName(text.replace("&", ""))
         button.setAccessibleDescription(help_text)
         note = ToneLabel(help_text, self.content)
-        note.setContentsMargins(3 * GRID, 0, 0, 0)
+        note.setContentsMargins(3 * GRID + 2, 0, 0, 0)
         column = QVBoxLayout()
         column.setSpacing(2)
         column.addWidget(button)

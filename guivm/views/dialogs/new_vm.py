@@ -69,7 +69,7 @@ class NewVmDialog(JobDialog):
 
         self.page = NewVmForm(hosts, self.content)
         self.body.addWidget(self.page)
-        self.start_after = QCheckBox(self.tr("Start a&fter creating"), self)
+        self.start_after = QCheckBox(self.tr("Start after creatin&g"), self)
         self.start_after.setObjectName("start-after")
         self.start_after.setAccessibleName(self.tr("Start after creating"))
         self.start_after.setChecked(True)
@@ -88,6 +88,11 @@ class NewVmDialog(JobDialog):
         self._schedule()
         self.page.name.selectAll()
         self.page.name.setFocus()
+
+    @property
+    def checked(self) -> bool:
+        """The page as it is now has been checked by the host."""
+        return self._answered_serial == self._check_serial
 
     # --- from outside ---------------------------------------------------------------------------------
 
@@ -113,7 +118,7 @@ class NewVmDialog(JobDialog):
         if self.busy:
             return
         self._want_create = True
-        if self._answered_serial == self._check_serial:
+        if self.checked:
             self._create_if_wanted()
         elif self._timer.isActive():
             self._timer.stop()
@@ -151,12 +156,13 @@ class NewVmDialog(JobDialog):
         if NewVmField.VIRT_TYPE not in self._touched:
             self.page.set_virt(VirtType.KVM if caps.kvm.usable else VirtType.TCG)
         self.page.show_capabilities(info, caps)
-        self._invalidate()
+        self._invalidate(keep_wish=True)
 
     def _on_no_capabilities(self, serial: int, error: GuivmError) -> None:
-        if serial == self._caps_serial:
+        info = self.page.host_info()
+        if serial == self._caps_serial and info is not None:
+            self.page.show_capabilities(info, None, checking=False)
             self.strip.show_error(error)
-            self._caps_serial += 1
             self._update()
 
     # --- edits and checks -----------------------------------------------------------------------------
@@ -190,9 +196,12 @@ class NewVmDialog(JobDialog):
         self._checked = {f: p for f, p in self._checked.items() if f not in _SOURCE_FIELDS}
         self._suggest_name()
 
-    def _invalidate(self) -> None:
-        """Answers under way are stale from now on; check again after a pause in typing."""
-        self._want_create = False
+    def _invalidate(self, *, keep_wish: bool = False) -> None:
+        """Answers under way are stale from now on; check again after a pause in typing.
+
+        A wish to create made before is forgotten, unless it was not the person who changed the page.
+        """
+        self._want_create = self._want_create and keep_wish
         self._check_serial += 1
         self._schedule()
         self._update()
@@ -338,18 +347,8 @@ class NewVmDialog(JobDialog):
         if self.page.host_id() is None:
             first = self.tr("No host is connected.")
         if not self.busy:
-            self._show_reason(first)
+            self.set_reason(first)
         self.grow()
-
-    def _show_reason(self, reason: str) -> None:
-        self.set_reason(reason)
-        if not reason and self._caps is None and self.strip.error is None:
-            info = self.page.host_info()
-            self.set_status(
-                self.tr("Checking what this computer can do…")
-                if info is None or info.is_local
-                else self.tr("Checking what {host} can do…").format(host=info.label)
-            )
 
     def update_reason(self) -> None:
         self._update()

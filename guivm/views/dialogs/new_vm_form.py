@@ -283,8 +283,11 @@ class NewVmForm(QWidget):
     def set_virt(self, virt: VirtType) -> None:
         self._silently(self.virt.set_value, virt)
 
-    def show_capabilities(self, host: HostInfo, caps: HostCapabilities | None) -> None:
-        """Explain and limit the hardware fields by what the host can do; None while that is not known."""
+    def show_capabilities(self, host: HostInfo, caps: HostCapabilities | None, *, checking: bool = True) -> None:
+        """Explain and limit the hardware fields by what the host can do.
+
+        ``caps`` is None as long as that is not known, and for good when ``checking`` is False.
+        """
         for field in (self.iso, self.disk_image, self.kernel, self.initrd):
             field.set_browsable(host.is_local, self._remote_files(host))
         self._uefi_reason = self._kvm_reason = self._free_text = ""
@@ -316,6 +319,12 @@ class NewVmForm(QWidget):
         if self._kvm_reason:
             self.set_virt(VirtType.TCG)
         self._explain_hardware()
+        if caps is None and checking:
+            self.virt_row.set_help(
+                self.tr("Checking what this computer can do…")
+                if host.is_local
+                else self.tr("Checking what {host} can do…").format(host=host.label)
+            )
 
     # --- explanations ---------------------------------------------------------------------------------
 

@@ -25,25 +25,16 @@ from guivm.views.theme import GRID
 
 _ID = Qt.ItemDataRole.UserRole
 _NATIVE = QKeySequence.SequenceFormat.NativeText
-# Keys that do something by themselves; all others would fire while a person types.
-_LONE_KEYS = frozenset(
-    {
-        Qt.Key.Key_Delete, Qt.Key.Key_Insert, Qt.Key.Key_Pause, Qt.Key.Key_Print, Qt.Key.Key_Help, Qt.Key.Key_Menu,
-        *(Qt.Key(Qt.Key.Key_F1.value + n) for n in range(35)),
-    }
-)  # fmt: skip
+# Keys that do something by themselves, in portable text; all others would fire while a person types.
+_LONE_KEYS = frozenset({"Del", "Ins", "Pause", "Print", "Help", "Menu", *(f"F{n}" for n in range(1, 36))})
 
 
 def types_text(sequence: QKeySequence) -> bool:
     """True for a shortcut that would fire in the midst of typing: a key with no modifier, or with Shift only."""
-    if sequence.isEmpty():
+    text = sequence.toString(QKeySequence.SequenceFormat.PortableText)
+    if not text or text.startswith(("Ctrl+", "Alt+", "Meta+")):
         return False
-    combination = sequence[0]
-    plain = combination.keyboardModifiers() in (
-        Qt.KeyboardModifier.NoModifier,
-        Qt.KeyboardModifier.ShiftModifier,
-    )
-    return plain and combination.key() not in _LONE_KEYS
+    return text.removeprefix("Shift+") not in _LONE_KEYS
 
 
 class ShortcutEdit(QKeySequenceEdit):
@@ -296,4 +287,5 @@ class ShortcutEditor(QWidget):
         for index in range(self.table.topLevelItemCount()):
             head = self.table.topLevelItem(index)
             if head is not None:
-                head.setHidden(all(head.child(n).isHidden() for n in range(head.childCount())))
+                children = (head.child(n) for n in range(head.childCount()))
+                head.setHidden(all(child is None or child.isHidden() for child in children))

@@ -44,8 +44,8 @@ class VmFilterModel(QSortFilterProxyModel):
             self._words = words
             self.invalidateFilter()
 
-    def vm_at(self, index: QModelIndex | QPersistentModelIndex) -> VmInfo | None:
-        source = self.mapToSource(QModelIndex(index))
+    def vm_at(self, index: QModelIndex) -> VmInfo | None:
+        source = self.mapToSource(index)
         return self._table.at(source.row()) if source.isValid() else None
 
     def index_of(self, key: VmKey) -> QModelIndex:

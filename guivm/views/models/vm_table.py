@@ -236,10 +236,7 @@ class VmTableModel(QAbstractTableModel):
             return
         for vm in vms:
             key = self._key(vm)
-            if self._descending:
-                row = len(self._keys) - bisect(self._keys[::-1], key)
-            else:
-                row = bisect(self._keys, key)
+            row = len(self._keys) - bisect(self._keys[::-1], key) if self._descending else bisect(self._keys, key)
             self.beginInsertRows(QModelIndex(), row, row)
             self._vms.insert(row, vm)
             self._keys.insert(row, key)
@@ -306,15 +303,14 @@ class VmTableModel(QAbstractTableModel):
 
     def _reorder(self, rows: list[int]) -> None:
         """Put the rows into the order given by their present numbers."""
-        hint = self.LayoutChangeHint.VerticalSortHint
-        self.layoutAboutToBeChanged.emit([], hint)
+        self.layoutAboutToBeChanged.emit()
         old = self.persistentIndexList()
         held = [(self._vms[index.row()].key, index.column()) for index in old]
         self._vms = [self._vms[row] for row in rows]
         self._keys = [self._keys[row] for row in rows]
         self._renumber(0)
         self.changePersistentIndexList(old, [self.index(self._row_of[key], column) for key, column in held])
-        self.layoutChanged.emit([], hint)
+        self.layoutChanged.emit()
 
     def _sort_rows(self) -> None:
         self._vms.sort(key=self._key, reverse=self._descending)
@@ -357,10 +353,12 @@ class VmTableModel(QAbstractTableModel):
             return self.tr("{name}, {state}").format(name=vm.name, state=state_word(vm.state))
         return None
 
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> object:
-        if orientation is not Qt.Orientation.Horizontal or role != Qt.ItemDataRole.DisplayRole:
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.TextAlignmentRole and section in (Column.CPUS, Column.MEMORY):
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole:
             return None
         titles = (self.tr("Name"), self.tr("State"), self.tr("Host"), self.tr("CPUs"), self.tr("Memory"))
         return titles[section] if 0 <= section < len(titles) else None

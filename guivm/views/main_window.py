@@ -1,0 +1,552 @@
+"""The main window: the list at the left, the page of what is selected at the right, messages and jobs below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, Slot
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QMainWindow,
+    QMenu,
+    QSizePolicy,
+    QSplitter,
+    QStackedWidget,
+    QToolBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from guivm.engine.events import VmsChanged, VmsReset
+from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
+from guivm.views import formats
+from guivm.views.actions import ActionRegistry, Group
+from guivm.views.bridge import Bridge
+from guivm.views.console_windows import ConsoleWindows
+from guivm.views.empty_state import ConnectingPage, HostProblemPage, ManySelectedPage, NothingSelectedPage, WelcomePage
+from guivm.views.forms import dropped_path
+from guivm.views.host_notices import HostNotices
+from guivm.views.jobs_panel import JobLine, JobsPanel
+from guivm.views.menus import fill_menu, fill_menu_bar
+from guivm.views.messages import MessageBar
+from guivm.views.models.vm_table import VmTableModel
+from guivm.views.settings import (
+    CONSOLE_SCALE,
+    GEOMETRY,
+    LIST_HEADER,
+    PAGE,
+    SELECTION,
+    SPLITTER,
+    TOLD_VMS_KEEP_RUNNING,
+    WINDOW_STATE,
+    Settings,
+)
+from guivm.views.theme import GRID, Theme
+from guivm.views.vm_commands import VmCommands
+from guivm.views.vm_list import VmListPane
+from guivm.views.vm_page import VmPage
+from guivm.views.window_commands import WindowCommands
+
+_TOOL_BAR = ("start", "pause", "shutdown", "save")
+_STATE_VERSION = 1
+
+
+class MainWindow(QMainWindow):
+    """Cheap to make: dialogs, the console and numpy are imported when first needed. GUI thread."""
+
+    def __init__(
+        self, bridge: Bridge, settings: Settings, actions: ActionRegistry | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("main-window")
+        self.setWindowTitle("guivm")
+        self.setAccessibleName("guivm")
+        self.setAcceptDrops(True)
+        self._bridge = bridge
+        self._settings = settings
+        self._theme = Theme.ensure(settings, self)
+        self.registry = actions if actions is not None else ActionRegistry(settings, self)
+        self._wanted_key: VmKey | None = _key_of(settings.get(SELECTION))
+        self._closing = False
+        self._bare = False
+
+        self.table = VmTableModel(self)
+        self.list = VmListPane(self.table, self)
+        self.notices = HostNotices(self)
+        self.list.add_footer(self.notices)
+        self._make_pages()
+        self._centre = QWidget(self)
+        self._centre.setObjectName("centre")
+        self.messages = MessageBar(self._centre)
+        self.jobs = JobsPanel(bridge, self)
+        self.jobs.hide()
+        self.job_line = JobLine(self.jobs, bridge, self)
+        self.commands = VmCommands(bridge, self.registry, self.messages, self)
+        self.windows = WindowCommands(bridge, settings, self.registry, self)
+        self.consoles = ConsoleWindows(settings, self.vm_page.deck, self)
+        self._lay_out()
+        self._make_bars()
+        self._connect()
+        self._restore()
+        self._read_engine()
+
+    # --- parts ----------------------------------------------------------------------------------------
+
+    def _make_pages(self) -> None:
+        self.vm_page = VmPage(self._bridge, self._settings, self.registry, self)
+        self._welcome = WelcomePage(self.registry, self)
+        self._nothing = NothingSelectedPage(self)
+        self._connecting = ConnectingPage(self)
+        self._problem = HostProblemPage(self)
+        self._many = ManySelectedPage(self.registry, self)
+        self._pages = QStackedWidget(self)
+        self._pages.setObjectName("pages")
+        for page in (self._connecting, self._welcome, self._nothing, self._problem, self._many, self.vm_page):
+            self._pages.addWidget(page)
+
+    def _lay_out(self) -> None:
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self._splitter.setObjectName("splitter")
+        self._splitter.setChildrenCollapsible(False)
+        self._splitter.setHandleWidth(1)
+        self._splitter.addWidget(self.list)
+        self._splitter.addWidget(self._pages)
+        self._splitter.setStretchFactor(0, 0)
+        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setSizes([36 * GRID, 100 * GRID])
+        self.list.setMinimumWidth(24 * GRID)
+        self._pages.setMinimumWidth(58 * GRID)
+        self._rows = QSplitter(Qt.Orientation.Vertical, self)
+        self._rows.setObjectName("rows")
+        self._rows.setChildrenCollapsible(False)
+        self._rows.setHandleWidth(1)
+        self._rows.addWidget(self._splitter)
+        self._rows.addWidget(self.jobs)
+        self._rows.setStretchFactor(0, 1)
+        self._rows.setStretchFactor(1, 0)
+        self._rows.setSizes([66 * GRID, 26 * GRID])
+        layout = QVBoxLayout(self._centre)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._rows)
+        self.setCentralWidget(self._centre)
+        self.messages.raise_()
+        self.resize(140 * GRID, 90 * GRID)
+
+    def _make_bars(self) -> None:
+        registry = self.registry
+        fill_menu_bar(self.menuBar(), registry)
+        self.menuBar().setObjectName("menu-bar")
+        bar = QToolBar(self.tr("Tool Bar"), self)
+        bar.setObjectName("tool-bar")
+        bar.setMovable(False)
+        bar.setFloatable(False)
+        bar.setIconSize(QSize(18, 18))
+        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        bar.addAction(registry.action("new"))
+        bar.addSeparator()
+        for action_id in _TOOL_BAR:
+            bar.addAction(registry.action(action_id))
+        space = QWidget(bar)
+        space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        bar.addWidget(space)
+        line = bar.addWidget(self.job_line)
+        line.setObjectName("job-line-action")
+        bar.addAction(registry.action("jobs"))
+        for action in bar.actions():
+            button = bar.widgetForAction(action)
+            if action.data():
+                button.setObjectName(f"tool-{action.data()}")
+                button.setAccessibleName(action.text().replace("&", "").rstrip("…"))
+        new = bar.widgetForAction(registry.action("new"))
+        if isinstance(new, QToolButton):
+            new.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            new.setText(f" {self.tr('New VM')}")  # the style leaves no room between icon and text
+        self._bar = bar
+        self.addToolBar(bar)
+        # Shortcuts go on working while the menu bar is hidden in full screen.
+        self.addActions([registry.action(spec.id) for spec in registry.specs()])
+
+    def _connect(self) -> None:
+        bridge = self._bridge
+        bridge.hostChanged.connect(self._on_host)
+        bridge.hostRemoved.connect(self._on_host_removed)
+        bridge.vmsReset.connect(self._on_vms_reset)
+        bridge.vmsChanged.connect(self._on_vms_changed)
+        bridge.failed.connect(self.messages.show_error)
+        self.table.rowsInserted.connect(self._on_rows)
+        self.table.rowsRemoved.connect(self._on_rows)
+        self.table.modelReset.connect(self._on_rows)
+        self.list.selectionChanged.connect(self._on_selection)
+        self.list.opened.connect(self._on_opened)
+        self.list.contextMenuRequested.connect(self._on_context_menu)
+        self.notices.retryRequested.connect(self._on_retry)
+        self._problem.retryRequested.connect(self._on_retry)
+        self.registry.triggered.connect(self.run_action)
+        self.vm_page.deck.actionRequested.connect(self.run_action)
+        self.vm_page.deck.reattachRequested.connect(self._on_reattach)
+        self.consoles.actionRequested.connect(self._on_console_action)
+        self.consoles.changed.connect(self._on_selection)
+        self.commands.appeared.connect(self._on_appeared)
+        self.windows.appeared.connect(self._on_appeared)
+        self.jobs.closeRequested.connect(self._on_jobs_closed)
+        self.jobs.countChanged.connect(self._on_job_count)
+        self.job_line.clicked.connect(self.registry.action("jobs").trigger)
+        self._settings.changed.connect(self._on_setting)
+        focus_messages = QShortcut(QKeySequence(Qt.Key.Key_F6), self)
+        focus_messages.setObjectName("focus-messages")
+        focus_messages.activated.connect(self.messages.focus_newest)
+
+    # --- for others -----------------------------------------------------------------------------------
+
+    def show_page(self, page: str) -> None:
+        """``"overview"`` or ``"console"`` of the VM that is selected."""
+        self.vm_page.show_page(page)
+
+    def select_vm(self, key: VmKey) -> None:
+        """Select a VM, now or as soon as it is in the list."""
+        self._wanted_key = key
+        self._select_wanted()
+
+    def selected(self) -> tuple[VmInfo, ...]:
+        return self.list.selected()
+
+    @property
+    def shown_page(self) -> QWidget | None:
+        """The page at the right."""
+        return self._pages.currentWidget()
+
+    # --- what happened --------------------------------------------------------------------------------
+
+    def _read_engine(self) -> None:
+        """What the engine knew before the window listened."""
+        for host in self._bridge.engine.hosts():
+            self._on_host(host)
+            vms = self._bridge.engine.vms(host.id)
+            if vms:
+                self.table.reset_host(VmsReset(host.id, vms))
+        self._choose_page()
+        self._update_actions()
+        self.list.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    @Slot(object)
+    def _on_host(self, host: HostInfo) -> None:
+        self.table.set_host(host)
+        self.notices.set_host(host)
+        self._choose_page()
+
+    @Slot(str)
+    def _on_host_removed(self, host: str) -> None:
+        self.table.remove_host(HostId(host))
+        self.notices.remove_host(HostId(host))
+        self._choose_page()
+
+    @Slot(object)
+    def _on_vms_reset(self, event: VmsReset) -> None:
+        self.table.reset_host(event)
+
+    @Slot(object)
+    def _on_vms_changed(self, event: VmsChanged) -> None:
+        self.table.change(event)
+        for vm in event.changed:
+            self.consoles.update_vm(vm)
+            self.vm_page.deck.update_vm(vm)
+        for uuid in event.removed:
+            key = VmKey(event.host, uuid)
+            self.consoles.close_vm(key)
+            self.vm_page.deck.forget(key)
+
+    @Slot()
+    def _on_rows(self) -> None:
+        self._select_wanted()
+        self._choose_page()
+
+    def _select_wanted(self) -> None:
+        if self._wanted_key is not None and self.table.row(self._wanted_key) >= 0:
+            key, self._wanted_key = self._wanted_key, None
+            if not self.list.filter.index_of(key).isValid():
+                self.list.search.clear()
+            self.list.select([key])
+
+    @Slot()
+    def _on_selection(self) -> None:
+        selected = self.selected()
+        if len(selected) == 1:
+            self._wanted_key = None
+        self._choose_page()
+        self._update_actions()
+
+    def _choose_page(self) -> None:
+        selected = self.selected()
+        page: QWidget
+        if len(selected) == 1:
+            vm = selected[0]
+            label = self.table.host_label(vm.key.host) if self.table.shows_hosts else ""
+            self.vm_page.set_vm(vm, label, detached=self.consoles.has(vm.key))
+            page = self.vm_page
+        elif selected:
+            self._many.set_vms(selected)
+            page = self._many
+        elif self.table.rowCount():
+            page = self._nothing
+        else:
+            page = self._page_without_vms()
+        if page is not self._pages.currentWidget():
+            self._pages.setCurrentWidget(page)
+        # An empty list beside an empty page says nothing; hosts in trouble are named under it.
+        self.list.setVisible(not self._bare and (self.table.rowCount() > 0 or self.table.shows_hosts))
+        self.setWindowTitle(f"{selected[0].name} — guivm" if len(selected) == 1 and self._bare else "guivm")
+
+    def _page_without_vms(self) -> QWidget:
+        hosts = self.table.hosts()
+        if any(host.state is HostState.CONNECTED for host in hosts):
+            return self._welcome
+        for host in hosts:
+            if host.state in (HostState.FAILED, HostState.RECONNECTING):
+                self._problem.set_host(host)
+                return self._problem
+        for host in hosts:
+            if host.state is HostState.CONNECTING:
+                self._connecting.set_host(host)
+                return self._connecting
+        return self._welcome
+
+    # --- actions --------------------------------------------------------------------------------------
+
+    def _update_actions(self) -> None:
+        selected = self.selected()
+        registry = self.registry
+        registry.update_enabled(selected)
+        one = selected[0] if len(selected) == 1 else None
+        registry.action("detach-console").setChecked(one is not None and self.consoles.has(one.key))
+        for action_id in ("show-overview", "show-console"):
+            registry.action(action_id).setEnabled(one is not None)
+        scale = self._settings.get(CONSOLE_SCALE)
+        registry.action("scale-fit").setChecked(scale != "actual")
+        registry.action("scale-actual").setChecked(scale == "actual")
+
+    @Slot(str)
+    def run_action(self, action_id: str) -> None:
+        """Carry out an action for what is selected."""
+        selected = self.selected()
+        if self.commands.handles(action_id):
+            self.commands.run(action_id, selected, self)
+            self._update_actions()
+        elif self.windows.handles(action_id):
+            self.windows.run(action_id, selected, self)
+        else:
+            self._run_view_action(action_id)
+
+    def _run_view_action(self, action_id: str) -> None:
+        match action_id:
+            case "sample":
+                self.commands.create_sample(self._bridge.engine.hosts())
+            case "search":
+                self.list.focus_search()
+            case "show-overview":
+                self.show_page("overview")
+            case "show-console":
+                self.vm_page.show_console()
+            case "detach-console":
+                self._toggle_detached()
+            case "fullscreen":
+                self.set_full_screen(not self.isFullScreen())
+            case "scale-fit" | "scale-actual":
+                self._settings.set(CONSOLE_SCALE, action_id.removeprefix("scale-"))
+                self._update_actions()
+            case "jobs":
+                self.jobs.setVisible(self.registry.action("jobs").isChecked())
+            case "quit":
+                self.close()
+
+    @Slot(str, object)
+    def _on_console_action(self, action_id: str, key: VmKey) -> None:
+        """An action of a console in its own window: for its VM, whatever is selected here."""
+        vm = self.table.vm(key)
+        window = self.consoles.window(key)
+        if vm is not None and self.commands.handles(action_id):
+            self.commands.run(action_id, [vm], window or self)
+        elif self.windows.handles(action_id):
+            self.windows.run(action_id, [vm] if vm is not None else [], window or self)
+        else:
+            self._run_view_action(action_id)
+
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        if key == CONSOLE_SCALE.key:
+            self._update_actions()
+
+    @Slot(object)
+    def _on_opened(self, key: VmKey) -> None:
+        """Enter or double click: the console, and a VM that is off is started."""
+        vm = self.table.vm(key)
+        if vm is None:
+            return
+        if not vm.state.is_active:
+            self.commands.run("start", [vm], self)
+        if self.consoles.has(key):
+            self.consoles.raise_window(key)
+        else:
+            self.vm_page.show_console()
+
+    @Slot(object)
+    def _on_appeared(self, key: VmKey) -> None:
+        self.select_vm(key)
+
+    @Slot(QPoint)
+    def _on_context_menu(self, position: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setObjectName("vm-context-menu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        fill_menu(menu, self.registry, Group.MACHINE)
+        menu.popup(position)
+
+    @Slot(object)
+    def _on_retry(self, host: HostInfo) -> None:
+        self._bridge.engine.open_host(host.uri, host.label)
+
+    # --- console and full screen ----------------------------------------------------------------------
+
+    def _toggle_detached(self) -> None:
+        selected = self.selected()
+        if len(selected) != 1:
+            return
+        key = selected[0].key
+        if self.consoles.has(key):
+            self.consoles.close_vm(key)
+        else:
+            self.set_full_screen(False)
+            self.consoles.detach(selected[0])
+        self._on_selection()
+
+    @Slot()
+    def _on_reattach(self) -> None:
+        selected = self.selected()
+        if len(selected) == 1:
+            self.consoles.close_vm(selected[0].key)
+
+    def set_full_screen(self, on: bool) -> None:
+        """Full screen; where one VM is selected only its console is left."""
+        if on == self.isFullScreen():
+            self.registry.action("fullscreen").setChecked(on)
+            return
+        selected = self.selected()
+        alone = on and len(selected) == 1 and not self.consoles.has(selected[0].key)
+        if on:
+            self._was_maximized = self.isMaximized()
+            self._jobs_shown = self.jobs.isVisible()
+        self._bare = alone
+        for part in (self.menuBar(), self._bar, self.list):
+            part.setVisible(not alone)
+        self.jobs.setVisible(not alone and self._jobs_shown)
+        self.vm_page.set_bare(alone)
+        if on:
+            self.showFullScreen()
+        elif self._was_maximized:
+            self.showMaximized()
+        else:
+            self.showNormal()
+        self.registry.action("fullscreen").setChecked(on)
+        self._choose_page()
+        page = self.vm_page.deck.current_page
+        if alone and page is not None:
+            page.focus_screen()
+
+    # --- jobs -----------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_jobs_closed(self) -> None:
+        self.registry.action("jobs").setChecked(False)
+        self.jobs.hide()
+
+    @Slot(int)
+    def _on_job_count(self, count: int) -> None:
+        action = self.registry.action("jobs")
+        text = self.tr("Jobs")
+        action.setIconText(f"{text} ({formats.number(count)})" if count else text)
+        action.setToolTip(
+            self.tr("Jobs: {n} going on").format(n=formats.number(count)) if count else self.registry.tool_tip("jobs")
+        )
+
+    # --- files dropped on the window ------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if dropped_path(event.mimeData()) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        path = dropped_path(event.mimeData())
+        if path is not None:
+            event.acceptProposedAction()
+            self.open_file(path)
+
+    def open_file(self, path: Path) -> None:
+        """Offer to make a VM from a file."""
+        self.windows.new_vm(self, path)
+
+    # --- remembering and leaving ----------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        settings = self._settings
+        geometry = settings.get(GEOMETRY)
+        if not geometry.isEmpty():
+            self.restoreGeometry(geometry)
+        state = settings.get(WINDOW_STATE)
+        if not state.isEmpty():
+            self._rows.restoreState(state)
+        splitter = settings.get(SPLITTER)
+        if not splitter.isEmpty():
+            self._splitter.restoreState(splitter)
+        self.list.restore_header(settings.get(LIST_HEADER))
+        self.vm_page.show_page(settings.get(PAGE))
+
+    def _remember(self) -> None:
+        settings = self._settings
+        if not self.isFullScreen():
+            settings.set(GEOMETRY, QByteArray(self.saveGeometry()))
+        settings.set(WINDOW_STATE, self._rows.saveState())
+        settings.set(SPLITTER, self._splitter.saveState())
+        settings.set(LIST_HEADER, self.list.header_state())
+        settings.set(PAGE, self.vm_page.page)
+        selected = self.selected()
+        if selected:
+            settings.set(SELECTION, f"{selected[0].key.host}\n{selected[0].key.uuid}")
+        elif self._wanted_key is None:
+            settings.set(SELECTION, "")
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        active = [vm for vm in self.table.vms() if vm.state.is_active]
+        if active and not self._closing and not self._settings.get(TOLD_VMS_KEEP_RUNNING):
+            event.ignore()
+            self._ask_before_closing(len(active))
+            return
+        if self._bare:
+            self.set_full_screen(False)
+        self._remember()
+        self.consoles.close_all()
+        self.vm_page.deck.disconnect_all()
+        event.accept()
+
+    def _ask_before_closing(self, count: int) -> None:
+        from guivm.views.dialogs.confirm import ConfirmDialog
+
+        text = formats.counted(
+            count,
+            self.tr("One virtual machine goes on running without the window. Open guivm again to see it."),
+            self.tr("{n} virtual machines go on running without the window. Open guivm again to see them."),
+        )
+        dialog = ConfirmDialog(self.tr("Close guivm?"), text, self.tr("Close"), self, destructive=False)
+        dialog.accepted.connect(self._on_close_confirmed)
+        dialog.open()
+
+    @Slot()
+    def _on_close_confirmed(self) -> None:
+        self._settings.set(TOLD_VMS_KEEP_RUNNING, True)
+        self._closing = True
+        self.close()
+
+
+def _key_of(text: str) -> VmKey | None:
+    host, _, uuid = text.partition("\n")
+    return VmKey(HostId(host), uuid) if host and uuid else None

@@ -1,0 +1,318 @@
+"""The console page: connected while looked at, back after every interruption, and never a descriptor lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QObject, QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from guivm.console.faces import ConsoleFace
+from guivm.engine.requests import OpenConsole
+from guivm.engine.types import ConsoleEndpoint, VmKey, VmState
+from guivm.errors import ConsoleError, OperationError, UnsupportedError
+from guivm.views.bridge import Bridge
+from guivm.views.console_page import FIRST_DELAY_MS, LAST_DELAY_MS, ConsolePage
+from guivm.views.settings import CONSOLE_SCALE, Settings
+from tests.helpers.fake_engine import FakeEngine
+from tests.helpers.fake_source import FakeSource
+
+S = VmState
+BLUE = np.full((30, 40, 4), (255, 0, 0, 255), dtype=np.uint8)
+
+
+class Displays:
+    """Displays of the fake engine: each connection is a socket pair; sources are fakes."""
+
+    def __init__(self) -> None:
+        self.sources: list[FakeSource] = []
+        self.ours: list[socket.socket] = []
+        self.failure: Exception | None = None
+
+    def open(self, key: VmKey) -> ConsoleEndpoint:
+        if self.failure is not None:
+            raise self.failure
+        ours, theirs = socket.socketpair()
+        self.ours.append(ours)
+        return ConsoleEndpoint(fd=theirs.detach())
+
+    def make_source(self, endpoint: ConsoleEndpoint, parent: QObject) -> FakeSource:
+        assert endpoint.fd is not None
+        os.close(endpoint.fd)
+        source = FakeSource(parent)
+        self.sources.append(source)
+        return source
+
+    @property
+    def all_given_back(self) -> bool:
+        """Whether the other end of every connection was closed."""
+        for ours in self.ours:
+            ours.setblocking(False)
+            try:
+                if ours.recv(1) != b"":
+                    return False
+            except BlockingIOError:
+                return False
+        return True
+
+
+@pytest.fixture
+def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Displays]:
+    value = Displays()
+    monkeypatch.setattr(fake_engine, "_console", value.open)
+    monkeypatch.setattr("guivm.console.rfb_source.make_source", value.make_source)
+    yield value
+    for ours in value.ours:
+        ours.close()
+
+
+class Stage:
+    def __init__(self, qtbot: QtBot, bridge: Bridge, settings: Settings, engine: FakeEngine, key: VmKey) -> None:
+        self.qtbot = qtbot
+        self.engine = engine
+        self.key = key
+        self.window = QWidget()
+        qtbot.addWidget(self.window)
+        vm = engine.vm(key)
+        assert vm is not None
+        self.page = ConsolePage(bridge, settings, vm, self.window)
+        QVBoxLayout(self.window).addWidget(self.page)
+        self.window.resize(500, 400)
+        self.window.show()
+        qtbot.waitExposed(self.window)
+
+    def become(self, state: VmState, **fields: object) -> None:
+        self.engine.change_vm(self.key, state=state, **fields)
+        vm = self.engine.vm(self.key)
+        assert vm is not None
+        self.page.set_vm(vm)
+
+    def live(self, displays: Displays) -> FakeSource:
+        """Wait for the connection and let a first picture arrive."""
+        count = len(displays.sources)
+        self.qtbot.waitUntil(lambda: self.page.has_source or len(displays.sources) > count)
+        source = displays.sources[-1]
+        source.show(BLUE)
+        return source
+
+    @property
+    def face(self) -> ConsoleFace | None:
+        return self.page.console.face() if self.page.console is not None else None
+
+    def asked(self) -> int:
+        return len(self.engine.requests_of(OpenConsole))
+
+
+@pytest.fixture
+def stage(qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays) -> Stage:
+    return Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
+
+
+def test_a_running_vm_connects_and_shows_its_picture(stage: Stage, displays: Displays) -> None:
+    stage.live(displays)
+    assert stage.face is ConsoleFace.LIVE
+    assert stage.page.current_image().pixelColor(5, 5).blue() == 255
+    assert stage.asked() == 1
+
+
+def test_off_says_what_to_do_without_loading_the_console(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.OFF))
+    assert stage.page.console is None
+    button = stage.page.findChild(QPushButton, "console-start")
+    assert button is not None
+    assert button.isVisible()
+    with qtbot.waitSignal(stage.page.actionRequested) as asked:
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert asked.args == ["start"]
+    stage.become(S.RUNNING)
+    stage.live(displays)
+    assert stage.face is ConsoleFace.LIVE
+    stage.become(S.OFF)
+    assert button.isVisible()
+    assert displays.sources[0].closed
+
+
+def test_pause_keeps_the_last_frame(stage: Stage, displays: Displays) -> None:
+    stage.live(displays)
+    stage.become(S.PAUSED)
+    assert stage.face is ConsoleFace.PAUSED
+    assert not stage.page.current_image().isNull()
+    assert stage.page.has_source
+    stage.become(S.RUNNING)
+    assert stage.face is ConsoleFace.LIVE
+    assert stage.asked() == 1
+
+
+def test_a_lost_host_is_unknown_and_the_connection_is_left_alone(stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    stage.become(S.UNKNOWN)
+    assert stage.face is ConsoleFace.UNKNOWN
+    assert not source.closed
+    stage.become(S.RUNNING)
+    assert stage.face is ConsoleFace.LIVE
+    assert stage.asked() == 1
+
+
+def test_a_cut_connection_comes_back_by_itself(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    source.fail(ConsoleError("The display server went away."))
+    assert stage.face is ConsoleFace.RECONNECTING
+    assert "went away" in stage.page.problem
+    qtbot.waitUntil(lambda: len(displays.sources) == 2)
+    displays.sources[1].show(BLUE)
+    assert stage.face is ConsoleFace.LIVE
+    assert stage.page.problem == ""
+
+
+def test_delays_grow_to_a_bound(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    displays.failure = OperationError("No display yet.")
+    delays = [stage.page.retry_delay_ms]
+    source.fail(ConsoleError("Cut."))
+    while stage.page.retry_delay_ms < LAST_DELAY_MS:
+        stage.page._retry.stop()
+        stage.page._ask()
+        before = stage.page.retry_delay_ms
+        qtbot.waitUntil(lambda before=before: stage.page.retry_delay_ms != before or before == LAST_DELAY_MS)  # type: ignore[misc]
+        delays.append(stage.page.retry_delay_ms)
+    assert delays[0] == FIRST_DELAY_MS
+    assert delays == sorted(delays)
+    assert delays[-1] == LAST_DELAY_MS
+
+
+def test_reconnect_button_does_not_wait(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    displays.failure = OperationError("Not now.")
+    source.fail(ConsoleError("Cut."))
+    qtbot.waitUntil(lambda: stage.asked() >= 3)
+    displays.failure = None
+    assert stage.page.console is not None
+    button = stage.page.console.findChild(QPushButton, "console-reconnect")
+    assert button is not None
+    assert button.isVisible()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(displays.sources) == 2)
+    assert stage.page.retry_delay_ms == FIRST_DELAY_MS
+
+
+def test_a_restart_of_the_vm_reconnects_at_once(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    displays.failure = OperationError("No.")
+    source.fail(ConsoleError("Cut."))
+    qtbot.waitUntil(lambda: stage.page.retry_delay_ms >= 4 * FIRST_DELAY_MS)
+    displays.failure = None
+    stage.become(S.OFF)
+    stage.become(S.RUNNING)
+    assert stage.page.retry_delay_ms == FIRST_DELAY_MS
+    qtbot.waitUntil(lambda: len(displays.sources) == 2)
+
+
+def test_unsupported_display_is_said_once_and_not_tried_again(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    displays.failure = UnsupportedError("Its display is SPICE, which cannot be shown yet.")
+    stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
+    qtbot.waitUntil(lambda: "SPICE" in stage.page.problem)
+    assert not stage.page._retry.isActive()
+    stage.become(S.PAUSED)
+    assert stage.asked() == 1
+
+
+def test_no_graphics_asks_for_nothing(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("d", S.RUNNING, has_graphics=False))
+    assert stage.asked() == 0
+    assert stage.page.console is None
+
+
+def test_looking_away_gives_the_connection_back_after_a_while(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    stage.page._linger.setInterval(10)
+    stage.page.hide()
+    qtbot.waitUntil(lambda: source.closed)
+    stage.page.show()
+    qtbot.waitUntil(lambda: len(displays.sources) == 2)
+
+
+def test_a_short_look_elsewhere_keeps_the_connection(stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    stage.page.hide()
+    stage.page.show()
+    assert not source.closed
+    assert stage.asked() == 1
+
+
+def test_a_kept_console_stays_connected_unseen(stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    stage.page.set_kept(True)
+    stage.page.hide()
+    assert not stage.page._linger.isActive()
+    assert not source.closed
+
+
+def test_an_answer_that_comes_too_late_is_closed(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    fake_engine.hold(OpenConsole)
+    stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
+    qtbot.waitUntil(lambda: len(fake_engine.held()) == 1)
+    stage.become(S.OFF)
+    monkey = fake_engine._vms[stage.key]
+    fake_engine.change_vm(stage.key, state=S.RUNNING)  # the engine still answers the old request
+    assert monkey.state is S.OFF
+    fake_engine.release()
+    qtbot.waitUntil(lambda: bool(displays.ours) and displays.all_given_back)
+    assert displays.sources == []
+
+
+def test_an_answer_for_a_page_that_is_gone_is_closed(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    fake_engine.hold(OpenConsole)
+    stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
+    qtbot.waitUntil(lambda: len(fake_engine.held()) == 1)
+    stage.page.deleteLater()
+    with qtbot.waitSignal(stage.page.destroyed):
+        pass
+    fake_engine.release()
+    qtbot.waitUntil(lambda: bool(displays.ours) and displays.all_given_back)
+
+
+@pytest.mark.parametrize(("key", "action"), [("P", "pause"), ("F", "fullscreen")])
+def test_host_key_commands(qtbot: QtBot, stage: Stage, displays: Displays, key: str, action: str) -> None:
+    stage.live(displays)
+    assert stage.page.console is not None
+    with qtbot.waitSignal(stage.page.actionRequested) as asked:
+        stage.page.console.hostCommand.emit(key)
+    assert asked.args == [action]
+
+
+def test_capture_is_told_and_released_when_looking_away(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    stage.live(displays)
+    console = stage.page.console
+    assert console is not None
+    with qtbot.waitSignal(stage.page.captureChanged) as told:
+        QTest.mouseClick(console, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(250, 200))
+    assert told.args == [True]
+    with qtbot.waitSignal(stage.page.captureChanged) as told:
+        stage.page.hide()
+    assert told.args == [False]
+
+
+def test_scale_follows_the_setting(stage: Stage, displays: Displays, settings: Settings) -> None:
+    stage.live(displays)
+    console = stage.page.console
+    assert console is not None
+    settings.set(CONSOLE_SCALE, "actual")
+    assert console.scale_mode().value == "actual"
+    settings.set(CONSOLE_SCALE, "nonsense")
+    assert console.scale_mode().value == "fit"

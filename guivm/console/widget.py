@@ -85,6 +85,7 @@ class ConsoleWidget(QWidget):
         self._router = HostKeyRouter(HOST_KEYS[DEFAULT_HOST_KEY])
         self._keys = PressedKeys()
         self._buttons = PointerButton.NONE
+        self._buttons_sent = PointerButton.NONE
         self._position = (0, 0)  # guest pixels, last sent
         self._wheel = WheelSteps()
         self._motion = RelativeMotion()
@@ -569,6 +570,7 @@ class ConsoleWidget(QWidget):
         port = self._port(area)
         if port is None or not self._takes_input() or self._source is None:
             return
+        self._buttons_sent = buttons
         if self._pointer_mode is PointerMode.RELATIVE:
             self._source.send_pointer(0, 0, buttons)
             return
@@ -577,7 +579,8 @@ class ConsoleWidget(QWidget):
 
     def _point_relative(self, position: QPointF) -> None:
         dx, dy = self._motion.moved(position, self.devicePixelRatioF())
-        self._send_pointer(dx, dy)
+        if dx or dy or self._buttons != self._buttons_sent:
+            self._send_pointer(dx, dy)
         if not self._mouse_grabbed:
             return
         # Far from the middle only: a jump for every movement would race with the movements under way.
@@ -591,6 +594,7 @@ class ConsoleWidget(QWidget):
         if self._source is not None:
             relative = self._pointer_mode is PointerMode.RELATIVE
             self._source.send_pointer(*((dx, dy) if relative else self._position), self._buttons)
+            self._buttons_sent = self._buttons
 
     def _update_mouse_grab(self) -> None:
         """Only a guest with a relative mouse needs the host's pointer for itself."""

@@ -157,9 +157,16 @@ def reset(context: HandlerContext, request: rq.Reset) -> None:
 
 
 def force_off(context: HandlerContext, request: rq.ForceOff) -> None:
+    import libvirt
+
     domain = context.domain(request.key)
     require_state(domain, _ACTIVE, "It needs no switching off.")
-    domain.destroyFlags(0)
+    try:
+        domain.destroyFlags(0)
+    except libvirt.libvirtError as error:
+        # It ended by itself, or by a save, while we were asking: what was wanted is so.
+        if is_connection_lost(error) or domain.isActive():
+            raise
 
 
 def restore_state(context: HandlerContext, request: rq.RestoreState) -> None:

@@ -208,7 +208,7 @@ class JobsPanel(QFrame):
     @property
     def rows(self) -> tuple[JobRow, ...]:
         """What the panel shows, from the top."""
-        return tuple(self._rows[number] for number in self._wanted())
+        return tuple(self._rows[number] for number in self._wanted() if number in self._rows)
 
     @property
     def active_jobs(self) -> tuple[JobInfo, ...]:

@@ -1,4 +1,4 @@
-"""The console against a real QEMU, with QEMU's own screendump and traces and with vncdotool as independent witnesses."""
+"""The console against a real QEMU; QEMU's own screendump and traces, and vncdotool, are the witnesses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,7 +57,7 @@ _QCODES = {
     119: "pause",
     125: "meta_l",
     126: "meta_r",
-    127: "menu",
+    127: "compose",
     163: "audionext",
 }
 
@@ -69,19 +68,22 @@ class Qemu:
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.vnc = directory / "vnc"
         self.trace = directory / "trace"
-        monitor = directory / "qmp"
+        # The monitor is a socket pair: its greeting says that everything else is open, and nobody has to poll.
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(20)
         self.process = subprocess.Popen(
             [
                 *("qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-m", "64", "-nodefaults", "-device", "VGA"),
-                *("-display", "none", "-vnc", f"unix:{self.vnc}", "-qmp", f"unix:{monitor},server=on,wait=off"),
+                *("-display", "none", "-vnc", f"unix:{self.vnc}"),
+                *("-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"),
                 *("-trace", "enable=input_event_key_qcode", "-trace", "enable=input_event_btn"),
                 *("-trace", "enable=input_event_rel", "-D", str(self.trace), *arguments),
             ],
             cwd=directory,
             stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
         )
-        # QEMU makes the monitor last; before that a connection is refused.
-        self._socket = _connect(monitor, self.process)
+        theirs.close()
         self._file = self._socket.makefile("rw")
         self._file.readline()
         self.command("qmp_capabilities")
@@ -111,18 +113,6 @@ class Qemu:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(10)
-
-
-def _connect(path: Path, process: subprocess.Popen[bytes]) -> socket.socket:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and process.poll() is None:
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(10)
-        if sock.connect_ex(str(path)) == 0:
-            return sock
-        sock.close()
-        time.sleep(0.02)
-    raise AssertionError(f"QEMU did not open {path}")
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_cancel_reaches_the_engine(qtbot: QtBot, bridge: Bridge, panel: JobsPane
     asked: list[int] = []
     running.on_cancel(lambda: asked.append(1))
     qtbot.waitUntil(lambda: bool(panel.active_jobs) and panel.active_jobs[0].cancellable)
-    qtbot.waitUntil(lambda: panel.rows[0].cancel.isEnabled())
+    qtbot.waitUntil(lambda: [row.cancel.isEnabled() for row in panel.rows] == [True])
     QTest.mouseClick(panel.rows[0].cancel, Qt.MouseButton.LeftButton)
     assert asked == [1]
     fake_engine.release()
@@ -169,5 +169,6 @@ def test_line_appears_by_itself_after_a_second(qtbot: QtBot, bridge: Bridge, pan
     qtbot.addWidget(line)
     panel.set_job(job(1, started_s=time.monotonic() - 0.95))
     line.refresh()
-    assert line.shown_job is None
-    qtbot.waitUntil(lambda: line.shown_job is not None)
+    assert not line.isEnabled()
+    qtbot.waitUntil(line.isEnabled)
+    assert line.shown_job is not None

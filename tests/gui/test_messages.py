@@ -16,13 +16,23 @@ ERROR = OperationError("It failed.", advice="Try again.", details="internal erro
 
 
 @pytest.fixture
-def bar(qtbot: QtBot) -> MessageBar:
-    host = QWidget()
-    qtbot.addWidget(host)
-    host.resize(900, 600)
-    host.show()
-    qtbot.waitExposed(host)
+def host(qtbot: QtBot) -> QWidget:
+    value = QWidget()
+    qtbot.addWidget(value)
+    value.resize(900, 600)
+    value.show()
+    qtbot.waitExposed(value)
+    return value
+
+
+@pytest.fixture
+def bar(host: QWidget) -> MessageBar:
     return MessageBar(host)
+
+
+def has_focus(card: MessageCard) -> bool:
+    focused = QApplication.focusWidget()
+    return focused is not None and card.isAncestorOf(focused)
 
 
 def button(card: MessageCard, name: str) -> QPushButton:
@@ -125,15 +135,14 @@ def test_keyboard_reaches_and_closes(qtbot: QtBot, bar: MessageBar) -> None:
     bar.show_error(ERROR)
     bar.focus_newest()
     (card,) = bar.cards
-    qtbot.waitUntil(lambda: card.isAncestorOf(QApplication.focusWidget()) if QApplication.focusWidget() else False)
+    qtbot.waitUntil(lambda: has_focus(card))
     focused = QApplication.focusWidget()
     assert focused is not None
     QTest.keyClick(focused, Qt.Key.Key_Escape)
     assert bar.cards == ()
 
 
-def test_messages_stay_inside_their_window(bar: MessageBar) -> None:
-    host = bar.parentWidget()
+def test_messages_stay_inside_their_window(host: QWidget, bar: MessageBar) -> None:
     for size in ((900, 600), (360, 300), (200, 120)):
         host.resize(*size)
         bar.show_error(ERROR)

@@ -1,6 +1,7 @@
 """What real servers said, word for word.
 
-QEMU_PLACEHOLDER: all that QEMU 7.2.22 (Debian 12) sent on a UNIX socket to a client that asks for our encodings, started as
+QEMU_PLACEHOLDER: all that QEMU 7.2.22 (Debian 12) sent on a UNIX socket to a client that asks for our encodings, when
+started as
 ``qemu-system-x86_64 -M q35 -accel tcg -m 64 -nodefaults -device VGA -S -display none -name golden -vnc unix:…``,
 until it fell silent: the handshake, its acknowledgements, and its placeholder picture of 640 by 480.
 QEMU_PLACEHOLDER_SHA256 is that of the same picture as QMP's ``screendump`` wrote it (R, G, B).

@@ -8,7 +8,6 @@ the server's can fill the memory or the event loop of the reader.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import select
 import socket
@@ -18,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from guivm.console.dial import dial
 from guivm.console.frame import (
     CursorShape,
     Framebuffer,
@@ -216,7 +216,7 @@ class RfbLink:
     def _main(self) -> None:
         self.error = ConsoleError("The console stopped unexpectedly.", advice="Reconnect to try again.")
         try:
-            self._sock = self._connect()
+            self._sock = dial(self._endpoint, self._times.connect, self._wait)
             self._converse(self._sock)
         except _Stopped:
             self.error = None
@@ -260,62 +260,7 @@ class RfbLink:
             self._has_news = True
             self._notify()
 
-    # --- connecting -----------------------------------------------------------------------------------
-
-    def _connect(self) -> socket.socket:
-        endpoint = self._endpoint
-        if endpoint.fd is not None:
-            sock = socket.socket(fileno=endpoint.fd)
-            sock.setblocking(False)
-            return sock
-        deadline = time.monotonic() + self._times.connect
-        try:
-            if endpoint.unix_path is not None:
-                return self._connect_to(socket.AF_UNIX, endpoint.unix_path, deadline)
-            assert endpoint.tcp is not None
-            host, port = endpoint.tcp
-            failure: OSError | None = None
-            for family, _kind, _proto, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-                try:
-                    return self._connect_to(family, address, deadline)
-                except OSError as error:
-                    failure = error
-            raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-        except (OSError, UnicodeError) as error:  # UnicodeError: a host name IDNA has no form for
-            raise ConsoleError(
-                f"The display cannot be reached: {getattr(error, 'strerror', None) or error}.",
-                advice="Reconnect once the virtual machine runs.",
-                details=f"{endpoint.unix_path or endpoint.tcp}: {error}",
-            ) from error
-
-    def _connect_to(self, family: int, address: object, deadline: float) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            while True:
-                code = sock.connect_ex(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
-                if code == errno.EAGAIN:  # AF_UNIX: the listener's backlog is full; poll cannot tell when it is not
-                    self._wait(None, 0, min(deadline, time.monotonic() + 0.05))
-                    _check_deadline(deadline)
-                    continue
-                if code == errno.EINPROGRESS:
-                    while not self._wait(sock, select.POLLOUT, deadline):
-                        _check_deadline(deadline)
-                    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if code:
-                    raise OSError(code, os.strerror(code))
-                break
-            if family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # A peer that vanished without a word is found after about a minute of silence.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    # --- conversing -----------------------------------------------------------------------------------
 
     def _wait(self, sock: socket.socket | None, events: int, deadline: float | None) -> int:
         """Sleep until the socket is ready, the owner has something, or the deadline (monotonic) has come.
@@ -333,8 +278,6 @@ class RfbLink:
         if self._stopping:
             raise _Stopped
         return next(iter(ready.values()), 0)
-
-    # --- conversing -----------------------------------------------------------------------------------
 
     def _converse(self, sock: socket.socket) -> None:
         session = self._session
@@ -516,11 +459,6 @@ class RfbLink:
                 f"{len(self._unsent)} bytes of input were not read",
                 summary="The display's server does not read what is typed.",
             )
-
-
-def _check_deadline(deadline: float) -> None:
-    if time.monotonic() >= deadline:
-        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 def _broken(error: OSError) -> ConsoleError:

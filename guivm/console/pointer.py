@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QCursor, QImage, QPixmap
+from PySide6.QtWidgets import QWidget
 
 from guivm.console.frame import CursorShape, PointerButton
 
@@ -104,3 +105,42 @@ def guest_cursor(shape: CursorShape, scale: float, dpr: float) -> QCursor:
     hot_x = min(round(shape.hot_x * scale / dpr), max(0, int(pixmap.width() / dpr) - 1))
     hot_y = min(round(shape.hot_y * scale / dpr), max(0, int(pixmap.height() / dpr) - 1))
     return QCursor(pixmap, hot_x, hot_y)
+
+
+class CursorKeeper:
+    """Which cursor a widget shows: the guest's, none, or the desktop's arrow."""
+
+    def __init__(self, widget: QWidget) -> None:
+        self._widget = widget
+        self._known = False
+        self._shape: CursorShape | None = None
+        self._shown: tuple[CursorShape | None, float, float] | None = None
+
+    def forget(self) -> None:
+        """The guest has said nothing of its cursor (yet): the arrow."""
+        self._known, self._shape = False, None
+
+    def learn(self, shape: CursorShape | None) -> None:
+        """The guest's cursor; None: it is hidden."""
+        self._known, self._shape = True, shape
+
+    def show_arrow(self) -> None:
+        if self._shown is not None:
+            self._shown = None
+            self._widget.unsetCursor()
+
+    def show_nothing(self) -> None:
+        if self._shown is None or self._shown[0] is not None:
+            self._shown = (None, 1.0, 1.0)
+            self._widget.setCursor(Qt.CursorShape.BlankCursor)
+
+    def show_guest(self, scale: float, dpr: float) -> None:
+        """``scale``: device pixels per guest pixel."""
+        shape = self._shape
+        if not self._known:
+            self.show_arrow()
+        elif shape is None:
+            self.show_nothing()
+        elif self._shown is None or self._shown[0] is not shape or self._shown[1:] != (scale, dpr):
+            self._shown = (shape, scale, dpr)
+            self._widget.setCursor(guest_cursor(shape, scale, dpr))

@@ -6,8 +6,6 @@ throughout (see :mod:`guivm.console.viewport`), so that a guest pixel is exact a
 
 from __future__ import annotations
 
-import math
-
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
     QColor,
@@ -25,23 +23,24 @@ from PySide6.QtGui import (
     QShowEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QScrollBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, disconnected_words, face_words
-from guivm.console.frame import CursorShape, Framebuffer, PointerButton, PointerMode, Rect, SourceState
+from guivm.console.frame import CursorShape, Framebuffer, PointerMode, SourceState
+from guivm.console.guest_input import GuestInput
 from guivm.console.keyboard import (
     DEFAULT_HOST_KEY,
     HOST_KEYS,
     HostKeyRouter,
-    PressedKeys,
     Route,
     evdev_code,
     host_key_label,
     key_name,
     keysym,
 )
-from guivm.console.pointer import RelativeMotion, WheelSteps, guest_button, guest_cursor
+from guivm.console.pointer import CursorKeeper, RelativeMotion
 from guivm.console.screen import DeviceArea, Screen, paint_around
+from guivm.console.scrolling import ScrollBars
 from guivm.console.source import DisplaySource
 from guivm.console.viewport import ScaleMode, Viewport
 from guivm.errors import GuivmError
@@ -78,39 +77,22 @@ class ConsoleWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._source: DisplaySource | None = None
         self._screen: Screen | None = None
+        self._coming: Framebuffer | None = None
         self._face = ConsoleFace.NO_DISPLAY
         self._face_text = ""
         self._mode = ScaleMode.FIT
         self._captured = False
         self._router = HostKeyRouter(HOST_KEYS[DEFAULT_HOST_KEY])
-        self._keys = PressedKeys()
-        self._buttons = PointerButton.NONE
-        self._buttons_sent = PointerButton.NONE
-        self._position = (0, 0)  # guest pixels, last sent
-        self._wheel = WheelSteps()
+        self._input = GuestInput()
         self._motion = RelativeMotion()
-        self._pointer_mode = PointerMode.ABSOLUTE
         self._mouse_grabbed = False
-        self._cursor_known = False
-        self._cursor: CursorShape | None = None
-        self._cursor_shown: tuple[CursorShape | None, float, float] | None = None
-        self._horizontal = self._scroll_bar(Qt.Orientation.Horizontal)
-        self._vertical = self._scroll_bar(Qt.Orientation.Vertical)
+        self._cursor = CursorKeeper(self)
+        self._bars = ScrollBars(self)
+        self._bars.scrolled.connect(self.update)
         self._panel = FacePanel(self)
         self._panel.buttonClicked.connect(self.reconnectRequested)
         self._hint = CaptureHint(self)
         self._update_face()
-
-    def _scroll_bar(self, orientation: Qt.Orientation) -> QScrollBar:
-        bar = QScrollBar(orientation, self)
-        horizontal = orientation is Qt.Orientation.Horizontal
-        bar.setObjectName("console-scroll-horizontal" if horizontal else "console-scroll-vertical")
-        bar.setAccessibleName(self.tr("Scroll sideways") if horizontal else self.tr("Scroll up and down"))
-        bar.setSingleStep(16)
-        bar.setCursor(Qt.CursorShape.ArrowCursor)
-        bar.valueChanged.connect(self._scrolled)
-        bar.hide()
-        return bar
 
     # --- source ---------------------------------------------------------------------------------------
 
@@ -123,12 +105,14 @@ class ConsoleWidget(QWidget):
             return
         self.release_capture()
         old, self._source = self._source, source
+        self._coming = None
         if old is not None:
             old.disconnect(self)
             old.close()
             old.deleteLater()
-        self._pointer_mode = PointerMode.ABSOLUTE
-        self._cursor_known, self._cursor = False, None
+        self._input.source = source
+        self._input.set_mode(PointerMode.ABSOLUTE)
+        self._cursor.forget()
         if source is not None:
             source.setParent(self)
             source.stateChanged.connect(self._on_state)
@@ -137,24 +121,34 @@ class ConsoleWidget(QWidget):
             source.cursorChanged.connect(self._on_cursor)
             source.pointerModeChanged.connect(self._on_pointer_mode)
             source.set_visible(self.isVisible())
-            # The picture of the source before stays until this one has its own: nothing flashes on reconnecting.
             if source.framebuffer is not None:
                 self._on_resized(source.framebuffer)
         self._update_face()
-        self._update_cursor()
+        self._update_input()
 
     @Slot(object)
     def _on_state(self, state: SourceState) -> None:
         if state is SourceState.DISCONNECTED:
-            self._let_go()
             self.release_capture()
+        elif state is SourceState.CONNECTED and self._coming is not None:
+            self._show_framebuffer(self._coming)
         self._update_face()
+        self._update_input()
         if state is SourceState.CONNECTED:
             self.frameShown.emit()
         self.sourceStateChanged.emit(state)
 
     @Slot(object)
     def _on_resized(self, framebuffer: Framebuffer) -> None:
+        connecting = self._source is not None and self._source.state is SourceState.CONNECTING
+        if connecting and self._screen is not None:
+            # The picture of the source before stays until this one has its own: nothing flashes on reconnecting.
+            self._coming = framebuffer
+        else:
+            self._show_framebuffer(framebuffer)
+
+    def _show_framebuffer(self, framebuffer: Framebuffer) -> None:
+        self._coming = None
         self._screen = Screen(framebuffer)
         self._lay_out()
         self.updateGeometry()
@@ -174,15 +168,13 @@ class ConsoleWidget(QWidget):
 
     @Slot(object)
     def _on_cursor(self, cursor: CursorShape | None) -> None:
-        self._cursor_known, self._cursor = True, cursor
+        self._cursor.learn(cursor)
         self._update_cursor()
 
     @Slot(object)
     def _on_pointer_mode(self, mode: PointerMode) -> None:
-        self._release_buttons()
-        self._pointer_mode = mode
-        self._update_mouse_grab()
-        self._update_cursor()
+        self._input.set_mode(mode)
+        self._update_input()
 
     def current_image(self) -> QImage:
         """A copy of the guest's picture as it is now; a null image when there is none."""
@@ -199,7 +191,7 @@ class ConsoleWidget(QWidget):
             return
         self._face, self._face_text = face, text
         if not face.takes_input:
-            self._let_go()
+            self._input.let_go()
             if face is not ConsoleFace.PAUSED:  # there the Host key resumes, and typing goes on
                 self.release_capture()
         if not face.shows_picture:
@@ -207,9 +199,8 @@ class ConsoleWidget(QWidget):
             self._lay_out()
         elif self._screen is None and self._source is not None and self._source.framebuffer is not None:
             self._on_resized(self._source.framebuffer)
-        self._update_mouse_grab()
         self._update_face()
-        self._update_cursor()
+        self._update_input()
 
     def _update_face(self) -> None:
         words = self._words()
@@ -280,60 +271,25 @@ class ConsoleWidget(QWidget):
         origin = self.mapTo(self.window(), QPoint(0, 0))
         return DeviceArea.of(origin.x() * dpr, origin.y() * dpr, self.width(), self.height(), dpr)
 
-    def _view(self, area: DeviceArea) -> Rect:
-        """Where the picture may be: inside of the frame and of the scroll bars."""
-        frame = self._frame_pixels()
-        right, bottom = area.horizontal.length - frame, area.vertical.length - frame
-        if not self._vertical.isHidden():
-            right = min(right, int(area.to_device(self._vertical.x(), 0)[0]))
-        if not self._horizontal.isHidden():
-            bottom = min(bottom, int(area.to_device(0, self._horizontal.y())[1]))
-        return Rect(frame, frame, max(1, right - frame), max(1, bottom - frame))
-
     def _port(self, area: DeviceArea | None = None) -> Viewport | None:
         if self._screen is None:
             return None
         fb = self._screen.framebuffer
-        view = self._view(area or self._area())
+        view = self._bars.view(area or self._area(), self._frame_pixels())
         if self._mode is ScaleMode.ACTUAL:
-            return Viewport.actual(fb.width, fb.height, view, self._horizontal.value(), self._vertical.value())
+            return Viewport.actual(fb.width, fb.height, view, *self._bars.position)
         return Viewport.fit(fb.width, fb.height, view)
 
     def _lay_out(self) -> None:
         """Place scroll bars, panel and hint."""
-        across, down = False, False
-        area = self._area()
-        thickness = self._vertical.sizeHint().width()
+        picture = None
         if self._screen is not None and self._mode is ScaleMode.ACTUAL:
-            fb = self._screen.framebuffer
-            frame = self._frame_pixels()
-            bar_pixels = math.ceil(thickness * area.dpr)
-            width, height = area.horizontal.length - 2 * frame, area.vertical.length - 2 * frame
-            across, down = fb.width > width, fb.height > height
-            across = across or (down and fb.width > width - bar_pixels)
-            down = down or (across and fb.height > height - bar_pixels)
-        corner = thickness if across and down else 0
-        self._horizontal.setGeometry(0, self.height() - thickness, self.width() - corner, thickness)
-        self._vertical.setGeometry(self.width() - thickness, 0, thickness, self.height() - corner)
-        self._horizontal.setVisible(across)
-        self._vertical.setVisible(down)
-        if self._screen is not None:
-            view = self._view(area)
-            guest = self._screen.framebuffer
-            for bar, wanted, room in (
-                (self._horizontal, guest.width, view.width),
-                (self._vertical, guest.height, view.height),
-            ):
-                bar.setRange(0, max(0, wanted - room))
-                bar.setPageStep(max(1, room))
+            picture = (self._screen.framebuffer.width, self._screen.framebuffer.height)
+        self._bars.place(picture, self._area(), self._frame_pixels())
         self._panel.place()
         if self._hint.isVisible():
             self._hint.place()
         self._update_cursor()
-
-    @Slot(int)
-    def _scrolled(self, _value: int) -> None:
-        self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._lay_out()
@@ -361,7 +317,7 @@ class ConsoleWidget(QWidget):
             port = self._port(area)
             hole = QRect()
             if port is not None and self._screen is not None and self._shows_picture():
-                view = self._view(area)
+                view = self._bars.view(area, self._frame_pixels())
                 hole = QRect(port.x, port.y, port.width, port.height)
                 hole &= QRect(view.x, view.y, view.width, view.height)
                 region = event.region()
@@ -396,22 +352,20 @@ class ConsoleWidget(QWidget):
         if self._can_grab():
             self.grabKeyboard()
         self._hint.show_text(self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label()))
-        self._update_mouse_grab()
-        self._update_cursor()
+        self._update_input()
         self.update()
         self.captureChanged.emit(True)
 
     def release_capture(self) -> None:
         """Let go of everything held down in the guest and give keyboard and mouse back."""
-        self._let_go()
+        self._input.let_go()
         if not self._captured:
             return
         self._captured = False
         if self._can_grab():
             self.releaseKeyboard()
         self._hint.dismiss()
-        self._update_mouse_grab()
-        self._update_cursor()
+        self._update_input()
         self.update()
         self.captureChanged.emit(False)
 
@@ -434,18 +388,6 @@ class ConsoleWidget(QWidget):
     def _takes_input(self) -> bool:
         return self._face.takes_input and self._source is not None and self._source.state is SourceState.CONNECTED
 
-    def _let_go(self) -> None:
-        """Release every key and button that the guest believes to be down."""
-        for code, symbol in self._keys.release_all():
-            if self._source is not None:
-                self._source.send_key(code, symbol, False)
-        self._release_buttons()
-
-    def _release_buttons(self) -> None:
-        if self._buttons:
-            self._buttons = PointerButton.NONE
-            self._send_pointer(0, 0)
-
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self._router.reset()
         self.release_capture()
@@ -467,10 +409,8 @@ class ConsoleWidget(QWidget):
     # --- keyboard -------------------------------------------------------------------------------------
 
     def _wants_key(self, event: QKeyEvent) -> bool:
-        """Whether a key is ours before it is anybody's shortcut."""
-        if self._captured or self._router.is_down or evdev_code(event) == self._router.host.code:
-            return True
-        return self._is_enter(event)
+        """Whether a key is ours before it is anybody's shortcut: all of them while captured, and Enter, to capture."""
+        return self._captured or self._is_enter(event)
 
     def _is_enter(self, event: QKeyEvent) -> bool:
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
@@ -483,7 +423,7 @@ class ConsoleWidget(QWidget):
             self.hostCommand.emit(key_name(event))
         elif route is Route.GUEST:
             if self._captured:
-                self._press(code, keysym(event))
+                self._input.press_key(code, keysym(event))
             elif self._is_enter(event) and not event.isAutoRepeat():
                 self.capture()
             else:
@@ -499,18 +439,10 @@ class ConsoleWidget(QWidget):
         route = self._router.released(code)
         if route is Route.HOST_ALONE:
             self.release_capture()
-        elif route is Route.GUEST:
-            held = self._keys.release(code, keysym(event))
-            if held is not None and self._source is not None:
-                self._source.send_key(code, held, False)
-            elif not self._captured:
-                super().keyReleaseEvent(event)
-                return
+        elif route is Route.GUEST and not self._input.release_key(code, keysym(event)) and not self._captured:
+            super().keyReleaseEvent(event)
+            return
         event.accept()
-
-    def _press(self, code: int, symbol: int) -> None:
-        if self._takes_input() and self._source is not None and self._keys.press(code, symbol):
-            self._source.send_key(code, symbol, True)
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab belongs to the guest while captured."""
@@ -519,13 +451,12 @@ class ConsoleWidget(QWidget):
     # --- mouse ----------------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        button = guest_button(event.button())
         self._router.use()
         if not self._captured and self._is_over_picture(event.position()):
             self.capture()
             self._motion.reset(event.globalPosition())
-        if self._captured and button:
-            self._buttons |= button
+        if self._captured:
+            self._input.press_button(event.button())
             self._point(event)
         event.accept()
 
@@ -533,9 +464,7 @@ class ConsoleWidget(QWidget):
         self.mousePressEvent(event)  # Qt's name for the second press
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        button = guest_button(event.button())
-        if self._buttons & button:
-            self._buttons &= ~button
+        if self._input.release_button(event.button()):
             self._point(event)
         event.accept()
 
@@ -549,9 +478,7 @@ class ConsoleWidget(QWidget):
         if not self._captured:
             event.ignore()
             return
-        for click in self._wheel.turn(event.angleDelta()):
-            self._point_at(event.position(), self._buttons | click)
-            self._point_at(event.position(), self._buttons)
+        self._input.turn_wheel(event.angleDelta(), self._guest_position(event.position()))
         event.accept()
 
     def _is_over_picture(self, position: QPointF) -> bool:
@@ -560,27 +487,18 @@ class ConsoleWidget(QWidget):
         return port is not None and port.contains(*area.to_device(position.x(), position.y()))
 
     def _point(self, event: QMouseEvent) -> None:
-        if self._pointer_mode is PointerMode.RELATIVE:
-            self._point_relative(event.globalPosition())
+        if self._input.mode is PointerMode.RELATIVE:
+            self._move_relative(event.globalPosition())
         else:
-            self._point_at(event.position(), self._buttons)
+            self._input.point(*self._guest_position(event.position()))
 
-    def _point_at(self, position: QPointF, buttons: PointerButton) -> None:
+    def _guest_position(self, position: QPointF) -> tuple[int, int]:
         area = self._area()
         port = self._port(area)
-        if port is None or not self._takes_input() or self._source is None:
-            return
-        self._buttons_sent = buttons
-        if self._pointer_mode is PointerMode.RELATIVE:
-            self._source.send_pointer(0, 0, buttons)
-            return
-        self._position = port.to_guest(*area.to_device(position.x(), position.y()))
-        self._source.send_pointer(*self._position, buttons)
+        return port.to_guest(*area.to_device(position.x(), position.y())) if port is not None else (0, 0)
 
-    def _point_relative(self, position: QPointF) -> None:
-        dx, dy = self._motion.moved(position, self.devicePixelRatioF())
-        if dx or dy or self._buttons != self._buttons_sent:
-            self._send_pointer(dx, dy)
+    def _move_relative(self, position: QPointF) -> None:
+        self._input.move(*self._motion.moved(position, self.devicePixelRatioF()))
         if not self._mouse_grabbed:
             return
         # Far from the middle only: a jump for every movement would race with the movements under way.
@@ -589,16 +507,15 @@ class ConsoleWidget(QWidget):
             QCursor.setPos(middle.toPoint())
             self._motion.warped(middle)
 
-    def _send_pointer(self, dx: int, dy: int) -> None:
-        """The buttons as they are, with a movement or at the last position."""
-        if self._source is not None:
-            relative = self._pointer_mode is PointerMode.RELATIVE
-            self._source.send_pointer(*((dx, dy) if relative else self._position), self._buttons)
-            self._buttons_sent = self._buttons
+    def _update_input(self) -> None:
+        """Captured or not, paused or not, absolute or not: what follows from it."""
+        self._input.enabled = self._captured and self._takes_input()
+        self._update_mouse_grab()
+        self._update_cursor()
 
     def _update_mouse_grab(self) -> None:
         """Only a guest with a relative mouse needs the host's pointer for itself."""
-        wanted = self._captured and self._takes_input() and self._pointer_mode is PointerMode.RELATIVE
+        wanted = self._input.enabled and self._input.mode is PointerMode.RELATIVE
         if wanted and not self._mouse_grabbed:
             self._motion.reset(QPointF(QCursor.pos()))
             if self._can_grab():
@@ -613,24 +530,12 @@ class ConsoleWidget(QWidget):
         """The guest's shape over its picture while captured, else the desktop's arrow."""
         if position is None:
             position = QPointF(self.mapFromGlobal(QCursor.pos()))
-        if not (self._captured and self._takes_input() and self._is_over_picture(position)):
-            self._show_cursor(None)
-        elif self._pointer_mode is PointerMode.RELATIVE or (self._cursor_known and self._cursor is None):
-            self._show_cursor((None, 1.0, 1.0))
-        elif self._cursor is None:
-            self._show_cursor(None)
+        port = self._port()
+        if port is None or not self._input.enabled:
+            self._cursor.show_arrow()
+        elif self._input.mode is PointerMode.RELATIVE:
+            self._cursor.show_nothing()
+        elif not self._is_over_picture(position):
+            self._cursor.show_arrow()
         else:
-            port = self._port()
-            assert port is not None
-            self._show_cursor((self._cursor, port.scale, self.devicePixelRatioF()))
-
-    def _show_cursor(self, wanted: tuple[CursorShape | None, float, float] | None) -> None:
-        """None: the arrow; no shape: nothing."""
-        shown = self._cursor_shown
-        if wanted is None:
-            if shown is not None:
-                self.unsetCursor()
-        elif shown is None or wanted[0] is not shown[0] or wanted[1:] != shown[1:]:
-            shape, scale, dpr = wanted
-            self.setCursor(guest_cursor(shape, scale, dpr) if shape is not None else Qt.CursorShape.BlankCursor)
-        self._cursor_shown = wanted
+            self._cursor.show_guest(port.scale, self.devicePixelRatioF())

@@ -53,6 +53,7 @@ class ManagedHost:
         self._emit = emit
         self._warm_up = warm_up
         self._closed = False
+        self._tidied = False
         self._inventory = Inventory(info.id)
         self._rereads = Rereads()
         self._queues = HostQueues(name)
@@ -169,6 +170,9 @@ class ManagedHost:
         if state is HostState.CONNECTED and self._warm_up and not hosts.is_test(self._info.uri):
             # QEMU is probed for seconds the first time: have it done before somebody waits for it.
             self._queues.submit(Lane.READ, None, self._read_capabilities)
+            if self._info.is_local and not self._tidied:
+                self._tidied = True
+                self._queues.submit(Lane.READ, None, self._tidy_up)
 
     # --- jobs -----------------------------------------------------------------------------------------
 
@@ -216,15 +220,7 @@ class ManagedHost:
 
         failed = words.failed(request, self.subject(request))
         try:
-            context = HandlerContext(
-                host=self._info,
-                connection=link.connection,
-                job=job,
-                cache_dir=paths.cache_dir(),
-                images_dir=hosts.images_dir_for(self._info.uri),
-                capabilities=link.capabilities,
-            )
-            return operations.handler_for(request)(context, request)
+            return operations.handler_for(request)(self._context(job, link), request)
         except GuivmError:
             raise
         except libvirt.libvirtError as error:
@@ -237,6 +233,16 @@ class ManagedHost:
             raise OperationError(
                 f"{failed} This is a mistake in guivm.", advice="Please report it.", details=traceback.format_exc()
             ) from error
+
+    def _context(self, job: Job[Any], link: LibvirtLink) -> HandlerContext:
+        return HandlerContext(
+            host=self._info,
+            connection=link.connection,
+            job=job,
+            cache_dir=paths.cache_dir(),
+            images_dir=hosts.images_dir_for(self._info.uri),
+            capabilities=link.capabilities,
+        )
 
     def subject(self, request: Request[Any]) -> str:
         """Whom the words about a request are about."""
@@ -278,3 +284,12 @@ class ManagedHost:
                 )
         except (HostError, OSError, libvirt.libvirtError):
             pass  # whoever asks gets the error then
+
+    def _tidy_up(self) -> None:
+        from guivm.engine.housekeeping import tidy_up
+
+        try:
+            with self._connection.lease() as link:
+                tidy_up(self._context(Job(self._info.id, None, "Tidying up"), link))
+        except (HostError, OSError):
+            pass  # lost again, or no place to look at: the next run will

@@ -49,7 +49,7 @@ _OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """``enabled`` is asked for each selected VM; an action that needs no VM has None and is always enabled.
+    """``enabled`` looks at a VM's state and whether it is persistent; an action that needs no VM has None.
 
     Of several selected VMs the action applies to those for which ``enabled`` is true.
     """
@@ -121,6 +121,16 @@ SPECS: tuple[ActionSpec, ...] = (
 )  # fmt: skip
 
 
+def _kinds(selection: Iterable[VmInfo]) -> list[tuple[VmInfo, int]]:
+    """One VM of each kind that ``ActionSpec.enabled`` can tell apart, and how many there are of it."""
+    found: dict[tuple[str, bool], tuple[VmInfo, int]] = {}
+    for vm in selection:
+        kind = (vm.state.value, vm.persistent)
+        first, count = found.get(kind, (vm, 0))
+        found[kind] = (first, count + 1)
+    return list(found.values())
+
+
 class ActionRegistry(QObject):
     """The QActions of one window. GUI thread.
 
@@ -178,17 +188,27 @@ class ActionRegistry(QObject):
         enabled = self._specs[action_id].enabled
         return [vm for vm in selection if enabled is None or enabled(vm)]
 
+    def counts(self, action_ids: Iterable[str], selection: Iterable[VmInfo]) -> dict[str, int]:
+        """To how many of the selected VMs each action applies."""
+        kinds = _kinds(selection)
+        return {
+            action_id: sum(n for vm, n in kinds if (asked := self._specs[action_id].enabled) is None or asked(vm))
+            for action_id in action_ids
+        }
+
     def update_enabled(self, selection: Sequence[VmInfo]) -> None:
         """Follow the selection and the observed states."""
+        kinds = _kinds(selection)
         for spec in SPECS:
             if spec.enabled is None:
                 continue
-            hits = sum(1 for vm in selection if spec.enabled(vm))
-            ok = hits > 0 and (spec.multiple or len(selection) == 1)
+            hit = any(spec.enabled(vm) for vm, _ in kinds)
+            ok = hit and (spec.multiple or len(selection) == 1)
             self._actions[spec.id].setEnabled(ok)
-        self._set_resumes(selection)
-        autostart = self.targets("autostart", selection)
-        self._actions["autostart"].setChecked(bool(autostart) and all(vm.autostart for vm in autostart))
+        self._set_resumes([vm for vm, _ in kinds])
+        asked = self._specs["autostart"].enabled
+        autostart = [vm.autostart for vm in selection if asked is None or asked(vm)]
+        self._actions["autostart"].setChecked(bool(autostart) and all(autostart))
 
     def _set_resumes(self, selection: Sequence[VmInfo]) -> None:
         targets = self.targets("pause", selection)

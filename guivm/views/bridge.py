@@ -20,6 +20,7 @@ from guivm.engine.api import Engine
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, VmsChanged, VmsReset
 from guivm.engine.jobs import Job
 from guivm.engine.requests import Request
+from guivm.engine.types import HostId, VmInfo
 from guivm.errors import CancelledError, GuivmError
 
 if TYPE_CHECKING:
@@ -159,23 +160,42 @@ class Bridge(QObject):
             done(future.result())
 
 
+class _Merge:
+    """Neighbouring VmsChanged of one host, as one: the newest value of each VM."""
+
+    def __init__(self, host: HostId) -> None:
+        self.host = host
+        self._changed: dict[str, VmInfo] = {}
+        self._removed: dict[str, None] = {}
+
+    def add(self, event: VmsChanged) -> None:
+        for uuid in event.removed:
+            self._changed.pop(uuid, None)
+            self._removed[uuid] = None
+        for vm in event.changed:
+            self._changed[vm.key.uuid] = vm
+            self._removed.pop(vm.key.uuid, None)
+
+    def event(self) -> VmsChanged:
+        return VmsChanged(self.host, tuple(self._changed.values()), tuple(self._removed))
+
+
 def _coalesced(items: list[EngineEvent | Callable[[], None]]) -> list[EngineEvent | Callable[[], None]]:
     """Merge neighbouring VmsChanged of one host, and drop all but the last of neighbouring states of one job."""
     merged: list[EngineEvent | Callable[[], None]] = []
+    merge: _Merge | None = None
     for item in items:
+        if merge is not None and not (isinstance(item, VmsChanged) and item.host == merge.host):
+            merged.append(merge.event())
+            merge = None
         last = merged[-1] if merged else None
-        if isinstance(item, VmsChanged) and isinstance(last, VmsChanged) and item.host == last.host:
-            changed = {vm.key.uuid: vm for vm in last.changed}
-            removed = dict.fromkeys(last.removed)
-            for uuid in item.removed:
-                changed.pop(uuid, None)
-                removed[uuid] = None
-            for vm in item.changed:
-                changed[vm.key.uuid] = vm
-                removed.pop(vm.key.uuid, None)
-            merged[-1] = VmsChanged(item.host, tuple(changed.values()), tuple(removed))
+        if isinstance(item, VmsChanged):
+            merge = merge or _Merge(item.host)
+            merge.add(item)
         elif isinstance(item, JobChanged) and isinstance(last, JobChanged) and item.job.id == last.job.id:
             merged[-1] = item
         else:
             merged.append(item)
+    if merge is not None:
+        merged.append(merge.event())
     return merged

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QMainWindow, QSizePolicy, QToolBar, QToolButton, QWidget
+from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.views import icons
-from guivm.views.actions import ActionRegistry
+from guivm.views.actions import ActionRegistry, Group
 from guivm.views.console_page import ConsolePage
-from guivm.views.settings import CONSOLE_GEOMETRY, Settings
+from guivm.views.menus import fill_menu
+from guivm.views.messages import MessageBar
+from guivm.views.settings import CONSOLE_GEOMETRY, CONSOLE_SCALE, HOST_KEY, Settings
 from guivm.views.state_words import state_word
 from guivm.views.theme import GRID
 from guivm.views.vm_header import StatePill
@@ -20,13 +22,27 @@ _BAR = ("start", "pause", "shutdown", "reboot")
 _ALSO = ("save", "reset", "force-off", "scale-fit", "scale-actual", "quit", "shortcuts", "preferences")
 
 
+def leave_full_screen_words(actions: ActionRegistry, settings: Settings) -> str:
+    """How to get out of full screen, whether the guest has the keyboard or not."""
+    from guivm.console.keyboard import DEFAULT_HOST_KEY, HOST_KEYS
+
+    host_key = HOST_KEYS.get(settings.get(HOST_KEY), HOST_KEYS[DEFAULT_HOST_KEY])
+    own = actions.shortcut("fullscreen").toString(QKeySequence.SequenceFormat.NativeText)
+    text = QCoreApplication.translate("ConsoleWindow", "Full screen. {keys} leaves it.")
+    keys = [own] if own else []
+    return text.format(keys=" / ".join([*keys, f"{host_key.label}+F"]))
+
+
 class ConsoleWindow(QMainWindow):
     """Holds a :class:`ConsolePage` that was taken out of the main window; closing gives it back."""
 
     actionRequested = Signal(str, object)  # action id, VmKey
     returned = Signal(object)  # VmKey: the window closes; take the page back
 
-    def __init__(self, page: ConsolePage, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, page: ConsolePage, settings: Settings, parent: QWidget | None = None, *, returns: bool = True
+    ) -> None:
+        """``returns`` False: there is no main window to which the console could go back."""
         super().__init__(parent)
         self.setObjectName("console-window")
         self._settings = settings
@@ -39,11 +55,14 @@ class ConsoleWindow(QMainWindow):
         back.setText(self.tr("Back to the Main Window"))
         back.setToolTip(back.text())
         back.setIcon(icons.icon("attach"))
+        back.setVisible(returns)
         self.pill = StatePill(self)
+        self.messages = MessageBar(self)
         self.setCentralWidget(page)
         page.set_kept(True)
         page.actionRequested.connect(self._on_action)
         self.actions_of_vm.triggered.connect(self._on_action)
+        settings.changed.connect(self._on_setting)
         self.bar = self._make_bar()
         self.addToolBar(self.bar)
         for action_id in (*_BAR, *_ALSO, "fullscreen", "detach-console"):
@@ -52,6 +71,7 @@ class ConsoleWindow(QMainWindow):
         geometry = settings.get(CONSOLE_GEOMETRY)
         if not geometry.isEmpty():
             self.restoreGeometry(geometry)
+        self._show_scale()
         self.set_vm(page.vm)
         page.show()
 
@@ -71,6 +91,10 @@ class ConsoleWindow(QMainWindow):
         self.setAccessibleName(self.tr("Console of {name}").format(name=vm.name))
         self.pill.set_state(vm.state)
         self.actions_of_vm.update_enabled([vm])
+        self.actions_of_vm.action("detach-console").setEnabled(True)
+        for action_id in _BAR:
+            action = self.actions_of_vm.action(action_id)
+            action.setIconText(f" {action.text()}")  # the style leaves no room between icon and text
         if self._page is not None:
             self._page.set_vm(vm)
 
@@ -90,8 +114,21 @@ class ConsoleWindow(QMainWindow):
                 self.set_full_screen(not self.isFullScreen())
             case "detach-console":
                 self.close()
+            case "scale-fit" | "scale-actual":
+                self._settings.set(CONSOLE_SCALE, action_id.removeprefix("scale-"))
+                self._show_scale()
             case _:
                 self.actionRequested.emit(action_id, self._vm.key)
+
+    def _show_scale(self) -> None:
+        scale = self._settings.get(CONSOLE_SCALE)
+        self.actions_of_vm.action("scale-fit").setChecked(scale != "actual")
+        self.actions_of_vm.action("scale-actual").setChecked(scale == "actual")
+
+    @Slot(str)
+    def _on_setting(self, key: str) -> None:
+        if key == CONSOLE_SCALE.key:
+            self._show_scale()
 
     def set_full_screen(self, on: bool) -> None:
         if on == self.isFullScreen():
@@ -100,8 +137,10 @@ class ConsoleWindow(QMainWindow):
             self._was_maximized = self.isMaximized()
             self.bar.hide()
             self.showFullScreen()
+            self.messages.show_info(leave_full_screen_words(self.actions_of_vm, self._settings))
         else:
             self.bar.show()
+            self.messages.withdraw(leave_full_screen_words(self.actions_of_vm, self._settings))
             if self._was_maximized:
                 self.showMaximized()
             else:
@@ -135,9 +174,28 @@ class ConsoleWindow(QMainWindow):
             button = bar.widgetForAction(action)
             if isinstance(button, QToolButton):
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        bar.addWidget(self._make_more(bar))
         for button_action in bar.actions():
             button = bar.widgetForAction(button_action)
             if button_action.data():
                 button.setObjectName(f"console-bar-{button_action.data()}")
                 button.setAccessibleName(button_action.text().replace("&", ""))
         return bar
+
+    def _make_more(self, bar: QToolBar) -> QToolButton:
+        more = QToolButton(bar)
+        more.setObjectName("console-bar-more")
+        more.setAccessibleName(self.tr("More actions"))
+        more.setToolTip(self.tr("More actions"))
+        more.setIcon(icons.icon("more"))
+        more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(more)
+        menu.setObjectName("console-menu")
+        # What edits or removes the VM belongs to the main window.
+        fill_menu(menu, self.actions_of_vm, Group.MACHINE, leave_out=("rename", "edit-notes", "autostart", "delete"))
+        menu.addSeparator()
+        for action_id in ("scale-fit", "scale-actual"):
+            menu.addAction(self.actions_of_vm.action(action_id))
+        more.setMenu(menu)
+        return more

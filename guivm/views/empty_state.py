@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
@@ -13,11 +14,13 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOption,
     QVBoxLayout,
     QWidget,
 )
 
-from guivm.engine.types import HostInfo, HostState, VmInfo
+from guivm.engine.types import HostInfo, HostState, VmInfo, VmState
 from guivm.views import formats, icons
 from guivm.views.actions import ActionRegistry
 from guivm.views.art import Art, plain_label
@@ -70,7 +73,10 @@ class ChoiceButton(QAbstractButton):
         frame = self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5)
         fill = tokens.pressed if self.isDown() else tokens.hover if self.underMouse() else tokens.card
         painter.setBrush(fill)
-        painter.setPen(QPen(tokens.accent if self.hasFocus() else tokens.border, 1))
+        option = QStyleOption()
+        option.initFrom(self)
+        ring = QStyle.StateFlag.State_HasFocus | QStyle.StateFlag.State_KeyboardFocusChange
+        painter.setPen(QPen(tokens.accent if option.state & ring == ring else tokens.border, 1))
         painter.drawRoundedRect(frame, RADIUS, RADIUS)
         middle = self.height() // 2
         icons.paint(painter, QRect(2 * GRID + 4, middle - 12, 24, 24), self._icon, tokens.link)
@@ -228,7 +234,6 @@ class HostProblemPage(StatePage):
             self.tr("guivm goes on trying; virtual machines that were running go on running.") if trying else ""
         )
         self.advice.setVisible(trying)
-        self.retry.setVisible(not trying)
         if self.details.toPlainText() != host.details:
             self.details.setPlainText(host.details)
         self.more.setVisible(bool(host.details))
@@ -241,13 +246,17 @@ class HostProblemPage(StatePage):
             self.retryRequested.emit(self._host)
 
 
+def _rank(counted: tuple[str, int]) -> int:
+    return state_rank(VmState(counted[0]))
+
+
 class ManySelectedPage(StatePage):
     """Several VMs selected: how many in which state, and what can be done to all that allow it."""
 
     ACTIONS = ("start", "pause", "shutdown", "save", "force-off")
 
     def __init__(self, actions: ActionRegistry, parent: QWidget | None = None) -> None:
-        super().__init__("many-selected", "art-select", "", "", parent, width=_WIDE + 12 * GRID)
+        super().__init__("many-selected", "art-select", "", "", parent, width=104 * GRID)
         self._actions = actions
         self._buttons: dict[str, QPushButton] = {}
         self.column.addSpacing(2 * GRID)
@@ -258,6 +267,7 @@ class ManySelectedPage(StatePage):
             action = actions.action(action_id)
             button = QPushButton(self)
             button.setObjectName(f"many-{action_id}")
+            button.setAccessibleName(action.text().replace("&", ""))
             button.setIcon(icons.icon(actions.spec(action_id).icon))
             button.clicked.connect(action.trigger)
             self._buttons[action_id] = button
@@ -268,16 +278,16 @@ class ManySelectedPage(StatePage):
     def set_vms(self, vms: Sequence[VmInfo]) -> None:
         self.title.setText(self.tr("{n} virtual machines selected").format(n=formats.number(len(vms))))
         counts: dict[str, int] = {}
-        for vm in sorted(vms, key=lambda vm: state_rank(vm.state)):
-            word = state_word(vm.state)
-            counts[word] = counts.get(word, 0) + 1
+        for state, count in sorted(Counter(vm.state.value for vm in vms).items(), key=_rank):
+            counts[state_word(VmState(state))] = count
         self.text.setText(
             " · ".join(
                 self.tr("{n} {state}").format(n=formats.number(n), state=word.lower()) for word, n in counts.items()
             )
         )
+        applicable = self._actions.counts(self.ACTIONS, vms)
         for action_id, button in self._buttons.items():
-            hits = len(self._actions.targets(action_id, vms))
+            hits = applicable[action_id]
             text = self._actions.action(action_id).text().replace("&", "")
             button.setText(f" {text}" if hits in (0, len(vms)) else f" {text} ({formats.number(hits)})")
             button.setAccessibleName(self.tr("{action}: {n} selected").format(action=text, n=formats.number(hits)))

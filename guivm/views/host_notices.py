@@ -46,7 +46,7 @@ class _HostRow(QFrame):
         else:
             self._symbol.set_icon("warning", icons.Tint.WARNING)
         self._text.set_text(self.tr("{host}: {state}").format(host=label, state=host_word(host.state)))
-        self._retry.setVisible(failed)
+        self._retry.setVisible(host.state is not HostState.CONNECTING)
         self._retry.setAccessibleName(self.tr("Connect to {host} again").format(host=label))
         self.setToolTip(plain_tooltip(host.problem))
         self.setAccessibleDescription(host.problem)

@@ -108,6 +108,9 @@ class JobRow(QFrame):
         if running and progress is not None and progress.total > 0:
             self.bar.setRange(0, _STEPS)
             self.bar.setValue(min(_STEPS, progress.done * _STEPS // progress.total))
+        elif job.state is JobState.QUEUED:
+            self.bar.setRange(0, 1)
+            self.bar.setValue(0)
         elif running and self.bar.maximum() != 0:
             self.bar.setRange(0, 0)
         self.bar.setAccessibleName(self.tr("Progress of {job}").format(job=job.title))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, Slot
+from PySide6.QtCore import QPoint, QSize, Qt, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QMainWindow,
@@ -20,9 +20,10 @@ from PySide6.QtWidgets import (
 
 from guivm.engine.events import VmsChanged, VmsReset
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
-from guivm.views import formats
+from guivm.views import formats, icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.bridge import Bridge
+from guivm.views.console_window import leave_full_screen_words
 from guivm.views.console_windows import ConsoleWindows
 from guivm.views.empty_state import ConnectingPage, HostProblemPage, ManySelectedPage, NothingSelectedPage, WelcomePage
 from guivm.views.forms import dropped_path
@@ -31,22 +32,13 @@ from guivm.views.jobs_panel import JobLine, JobsPanel
 from guivm.views.menus import fill_menu, fill_menu_bar
 from guivm.views.messages import MessageBar
 from guivm.views.models.vm_table import VmTableModel
-from guivm.views.settings import (
-    CONSOLE_SCALE,
-    GEOMETRY,
-    LIST_HEADER,
-    PAGE,
-    SELECTION,
-    SPLITTER,
-    TOLD_VMS_KEEP_RUNNING,
-    WINDOW_STATE,
-    Settings,
-)
+from guivm.views.settings import CONSOLE_SCALE, TOLD_VMS_KEEP_RUNNING, Settings
 from guivm.views.theme import GRID, Theme
 from guivm.views.vm_commands import VmCommands
 from guivm.views.vm_list import VmListPane
 from guivm.views.vm_page import VmPage
 from guivm.views.window_commands import WindowCommands
+from guivm.views.window_memory import WindowMemory, remembered_selection
 
 _TOOL_BAR = ("start", "pause", "shutdown", "save")
 _STATE_VERSION = 1
@@ -67,7 +59,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._theme = Theme.ensure(settings, self)
         self.registry = actions if actions is not None else ActionRegistry(settings, self)
-        self._wanted_key: VmKey | None = _key_of(settings.get(SELECTION))
+        self._wanted_key: VmKey | None = remembered_selection(settings)
         self._closing = False
         self._bare = False
 
@@ -86,9 +78,10 @@ class MainWindow(QMainWindow):
         self.windows = WindowCommands(bridge, settings, self.registry, self)
         self.consoles = ConsoleWindows(settings, self.vm_page.deck, self)
         self._lay_out()
+        self._memory = WindowMemory(self, self._splitter, self._rows, self.list, self.vm_page, settings)
         self._make_bars()
         self._connect()
-        self._restore()
+        self._memory.restore()
         self._read_engine()
 
     # --- parts ----------------------------------------------------------------------------------------
@@ -194,6 +187,7 @@ class MainWindow(QMainWindow):
         self.jobs.countChanged.connect(self._on_job_count)
         self.job_line.clicked.connect(self.registry.action("jobs").trigger)
         self._settings.changed.connect(self._on_setting)
+        self._theme.changed.connect(icons.clear_cache)
         focus_messages = QShortcut(QKeySequence(Qt.Key.Key_F6), self)
         focus_messages.setObjectName("focus-messages")
         focus_messages.activated.connect(self.messages.focus_newest)
@@ -274,11 +268,11 @@ class MainWindow(QMainWindow):
         selected = self.selected()
         if len(selected) == 1:
             self._wanted_key = None
-        self._choose_page()
-        self._update_actions()
+        self._choose_page(selected)
+        self._update_actions(selected)
 
-    def _choose_page(self) -> None:
-        selected = self.selected()
+    def _choose_page(self, selected: tuple[VmInfo, ...] | None = None) -> None:
+        selected = self.selected() if selected is None else selected
         page: QWidget
         if len(selected) == 1:
             vm = selected[0]
@@ -314,8 +308,8 @@ class MainWindow(QMainWindow):
 
     # --- actions --------------------------------------------------------------------------------------
 
-    def _update_actions(self) -> None:
-        selected = self.selected()
+    def _update_actions(self, selected: tuple[VmInfo, ...] | None = None) -> None:
+        selected = self.selected() if selected is None else selected
         registry = self.registry
         registry.update_enabled(selected)
         one = selected[0] if len(selected) == 1 else None
@@ -441,6 +435,8 @@ class MainWindow(QMainWindow):
             part.setVisible(not alone)
         self.jobs.setVisible(not alone and self._jobs_shown)
         self.vm_page.set_bare(alone)
+        if not on:
+            self.messages.withdraw(leave_full_screen_words(self.registry, self._settings))
         if on:
             self.showFullScreen()
         elif self._was_maximized:
@@ -452,6 +448,7 @@ class MainWindow(QMainWindow):
         page = self.vm_page.deck.current_page
         if alone and page is not None:
             page.focus_screen()
+            self.messages.show_info(leave_full_screen_words(self.registry, self._settings))
 
     # --- jobs -----------------------------------------------------------------------------------------
 
@@ -487,34 +484,6 @@ class MainWindow(QMainWindow):
 
     # --- remembering and leaving ----------------------------------------------------------------------
 
-    def _restore(self) -> None:
-        settings = self._settings
-        geometry = settings.get(GEOMETRY)
-        if not geometry.isEmpty():
-            self.restoreGeometry(geometry)
-        state = settings.get(WINDOW_STATE)
-        if not state.isEmpty():
-            self._rows.restoreState(state)
-        splitter = settings.get(SPLITTER)
-        if not splitter.isEmpty():
-            self._splitter.restoreState(splitter)
-        self.list.restore_header(settings.get(LIST_HEADER))
-        self.vm_page.show_page(settings.get(PAGE))
-
-    def _remember(self) -> None:
-        settings = self._settings
-        if not self.isFullScreen():
-            settings.set(GEOMETRY, QByteArray(self.saveGeometry()))
-        settings.set(WINDOW_STATE, self._rows.saveState())
-        settings.set(SPLITTER, self._splitter.saveState())
-        settings.set(LIST_HEADER, self.list.header_state())
-        settings.set(PAGE, self.vm_page.page)
-        selected = self.selected()
-        if selected:
-            settings.set(SELECTION, f"{selected[0].key.host}\n{selected[0].key.uuid}")
-        elif self._wanted_key is None:
-            settings.set(SELECTION, "")
-
     def closeEvent(self, event: QCloseEvent) -> None:
         active = [vm for vm in self.table.vms() if vm.state.is_active]
         if active and not self._closing and not self._settings.get(TOLD_VMS_KEEP_RUNNING):
@@ -523,7 +492,7 @@ class MainWindow(QMainWindow):
             return
         if self._bare:
             self.set_full_screen(False)
-        self._remember()
+        self._memory.keep(self.selected(), still_waiting=self._wanted_key is not None)
         self.consoles.close_all()
         self.vm_page.deck.disconnect_all()
         event.accept()
@@ -545,8 +514,3 @@ class MainWindow(QMainWindow):
         self._settings.set(TOLD_VMS_KEEP_RUNNING, True)
         self._closing = True
         self.close()
-
-
-def _key_of(text: str) -> VmKey | None:
-    host, _, uuid = text.partition("\n")
-    return VmKey(HostId(host), uuid) if host and uuid else None

@@ -274,6 +274,12 @@ class MessageBar(QWidget):
         self._arrange()
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, card.accessibleName()))
 
+    def withdraw(self, summary: str) -> None:
+        """Take back what does not hold any more; nothing happens when it is not shown."""
+        for card in [card for card in self._cards if card.message.summary == summary]:
+            self._drop(card)
+        self._arrange()
+
     @property
     def cards(self) -> tuple[MessageCard, ...]:
         """All messages not closed yet, oldest first; only the last :data:`MAX_SHOWN` are on screen."""

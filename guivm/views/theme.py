@@ -102,13 +102,12 @@ def mix(front: QColor, back: QColor, share: float) -> QColor:
     )
 
 
-def _readable_accent(accent: QColor, *, dark: bool) -> QColor:
-    """The accent, darkened until white text on it reads well."""
-    color = QColor(accent)
-    white = QColor("#ffffff")
-    while contrast(color, white) < 4.5 and color.lightnessF() > 0.2:
-        color = QColor.fromHslF(max(color.hslHueF(), 0), color.hslSaturationF(), color.lightnessF() - 0.02)
-    return color
+def _darkened(color: QColor, ground: QColor, ratio: float) -> QColor:
+    """The colour, darkened until its contrast with ``ground`` is at least ``ratio``."""
+    result = QColor(color)
+    while contrast(result, ground) < ratio and result.lightnessF() > 0.1:
+        result = QColor.fromHslF(max(result.hslHueF(), 0), result.hslSaturationF(), result.lightnessF() - 0.02)
+    return result
 
 
 @functools.lru_cache(maxsize=8)
@@ -165,7 +164,7 @@ def _tokens(dark: bool, accent_rgb: int) -> Tokens:
         accent=accent,
         accent_hover=accent.darker(108),
         on_accent=white,
-        link=accent,
+        link=_darkened(accent, QColor("#f4f4f6"), 4.6),
         hover=QColor("#e9e9ee"),
         pressed=QColor("#dddde4"),
         selection=mix(accent, QColor("#f4f4f6"), 0.17),
@@ -259,7 +258,7 @@ class Theme(QObject):
     def apply(self) -> None:
         """Put the colours of the scheme in force into the application."""
         dark = self.dark
-        accent = _readable_accent(self._desktop_accent(), dark=dark)
+        accent = _darkened(self._desktop_accent(), QColor("#ffffff"), 4.5)
         if self._applied == (dark, accent.rgb()):
             return
         self._applied = (dark, accent.rgb())

@@ -168,6 +168,7 @@ class VmHeader(QFrame):
     def _make_button(self, number: int) -> QPushButton:
         button = QPushButton(self)
         button.setObjectName(f"header-action-{number}")
+        button.hide()  # until there is a VM
         button.setIconSize(QSize(16, 16))
         button.setMinimumWidth(12 * GRID)
         button.clicked.connect(self._on_clicked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QByteArray, QItemSelection, QItemSelectionModel, QPoint, Qt, Signal, Slot
+from PySide6.QtCore import QByteArray, QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QAction, QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -120,6 +120,10 @@ class VmListPane(QFrame):
         self._table = table
         self._last: tuple[VmInfo, ...] = ()
         self._quiet = False
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(0)
+        self._later.timeout.connect(self._tell)
         self.filter = VmFilterModel(table, self)
         self.search = SearchField(self)
         self.view = VmTreeView(self)
@@ -169,9 +173,12 @@ class VmListPane(QFrame):
 
     def selected(self) -> tuple[VmInfo, ...]:
         """The selected VMs in the order of the list."""
-        rows = self.view.selectionModel().selectedRows(Column.NAME)
-        found = [(index.row(), self.filter.vm_at(index)) for index in rows]
-        return tuple(vm for _, vm in sorted(found, key=lambda pair: pair[0]) if vm is not None)
+        # By ranges: selectedRows() asks the model about every cell.
+        ranges = self.view.selectionModel().selection()
+        rows: set[int] = set()
+        for number in range(ranges.count()):
+            rows.update(range(ranges.at(number).top(), ranges.at(number).bottom() + 1))
+        return tuple(self.filter.vms_at(sorted(rows)))
 
     def select(self, keys: Iterable[VmKey]) -> None:
         """Select exactly these VMs (those that are in the list) and bring the first into view."""
@@ -199,8 +206,9 @@ class VmListPane(QFrame):
     @Slot()
     def _on_data(self) -> None:
         if self._last:
-            self._tell()
+            self._later.start()  # once for all that changed in this turn
 
+    @Slot()
     def _tell(self) -> None:
         selected = self.selected()
         if selected != self._last:

@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from tests.bench.peers import ensure_packages
 from tests.bench.report import BenchError, Benchmark
@@ -41,6 +43,10 @@ def _load(name: str) -> Benchmark:
     return benchmark
 
 
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(143)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measure guivm beside its peers.")
     names = parser.add_subparsers(dest="name", metavar="NAME", required=True, title="benchmarks")
@@ -49,6 +55,8 @@ def main() -> int:
         benchmark.add_options(names.add_parser(name, help=benchmark.summary, description=benchmark.summary))
     options = parser.parse_args()
     benchmark = loaded[options.name]
+    # What was started must be ended then, too: an exception runs the clean-up, the default action does not.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         ensure_packages(benchmark.packages)
         OUT.mkdir(parents=True, exist_ok=True)
@@ -56,6 +64,8 @@ def main() -> int:
     except BenchError as error:
         print(f"bench {options.name}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     path = report.write(OUT)
     print(report.text())
     print(f"Written to {path}")

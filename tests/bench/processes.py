@@ -70,7 +70,7 @@ def resident_mb(root: int) -> float:
     return total_kib * 1024 / 1_000_000
 
 
-def end(process: subprocess.Popen[bytes], timeout_s: float = 5.0) -> None:
+def end(process: subprocess.Popen[bytes], timeout_s: float = 2.0) -> None:
     """End a program started with ``start_new_session=True`` and whatever of its group is left; reaps it."""
     _signal_group(process, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -94,7 +94,7 @@ def run(options: argparse.Namespace, out: Path) -> Report:
     sizes = tuple(size for size in SIZES if not options.domains or size.domains in options.domains)
     begun = time.monotonic()
     facts = machine_facts()
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         with xvfb.desktop(directory) as place:
             results = {size: _measure(size, options.runs or size.runs, place, directory, out) for size in sizes}

@@ -206,7 +206,7 @@ def picture(path: Path, env: Mapping[str, str]) -> None:
     """The whole screen as it is now, for people to check; never part of a measurement."""
     path.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["import", "-window", "root", str(path)], env=dict(env), stdin=subprocess.DEVNULL, timeout=60, check=True
+        ["import", "-window", "root", str(path)], env=dict(env), stdin=subprocess.DEVNULL, timeout=60, check=False
     )
 
 

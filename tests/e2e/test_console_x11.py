@@ -40,9 +40,13 @@ class Person:
         self._lines: Queue[list[object]] = Queue()
         self._reader = threading.Thread(target=self._read, name="reader")
         self._reader.start()
-        self.until("ready")
-        self.window = self.do("search", "--sync", "--onlyvisible", "--name", "^console-window$").split()[-1]
-        self.do("windowactivate", "--sync", self.window)
+        try:
+            self.until("ready")
+            self.window = self.do("search", "--sync", "--onlyvisible", "--name", "^console-window$").split()[-1]
+            self.do("windowactivate", "--sync", self.window)
+        except BaseException:
+            self.leave()
+            raise
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -116,7 +116,7 @@ def test_full_screen_has_no_frame(qtbot: QtBot, console: ConsoleWidget) -> None:
     qtbot.waitExposed(console)
     pixels = picture(console.width(), console.height())
     _show(console, pixels)
-    assert console._horizontal.isHidden()
+    assert console._bars.horizontal.isHidden()
     assert np.array_equal(_grab(console), pixels[:, :, :3])
 
 

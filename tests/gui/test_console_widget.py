@@ -12,7 +12,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QLineEdit, QMainWindow, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from guivm.console.source import CursorShape, PointerButton, PointerMode, SourceState
+from guivm.console.source import CursorShape, Framebuffer, PointerButton, PointerMode, SourceState
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from guivm.errors import ConsoleError
 from tests.helpers.fake_source import FakeSource
@@ -148,6 +148,21 @@ def test_a_new_source_takes_the_place_of_the_old(console: ConsoleWidget, source:
     assert not console.current_image().isNull(), "the old picture stays until there is a new one"
     source.stateChanged.emit(SourceState.DISCONNECTED)  # nobody listens any more
     assert _words(console)[0] == "Connecting to the screen…"
+
+
+def test_reconnecting_does_not_flash(console: ConsoleWidget, source: FakeSource) -> None:
+    """The old picture, dimmed, until the new source has a whole one."""
+    other = FakeSource()
+    console.set_source(other)
+    sizes: list[QSize] = []
+    console.framebufferResized.connect(sizes.append)
+    blank = Framebuffer(50, 40)
+    other._framebuffer = blank
+    other.resized.emit(blank)
+    assert console.current_image().size() == QSize(320, 200)
+    other.show(picture(50, 40))
+    assert console.current_image().size() == QSize(50, 40)
+    assert sizes == [QSize(50, 40)]
 
 
 def test_lost_connection_has_a_reason_and_a_button(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
@@ -553,9 +568,9 @@ def test_cursor_follows_the_scale(qtbot: QtBot, console: ConsoleWidget, source: 
 def test_actual_size_scrolls(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
     source.show(picture(1200, 300))
     console.set_scale_mode(ScaleMode.ACTUAL)
-    bar = console._horizontal
+    bar = console._bars.horizontal
     assert bar.isVisible()
-    assert not console._vertical.isVisible()
+    assert not console._bars.vertical.isVisible()
     bar.setValue(bar.maximum())
     capture(qtbot, console)
     QTest.mouseMove(console, at(console, 1199, 5))

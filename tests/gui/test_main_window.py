@@ -454,9 +454,8 @@ def test_console_leaves_into_its_own_window_and_comes_back(
     own.close()
     window.select_vm(keys["win11"])
     assert not window.consoles.has(keys["win11"])
-    page = window.vm_page.deck.current_page
-    assert page is not None
-    assert page.key == keys["win11"]
+    deck = window.vm_page.deck
+    assert [deck.current_page.key if deck.current_page else None] == [keys["win11"]]
 
 
 def test_bring_it_back(window: MainWindow, keys: dict[str, VmKey]) -> None:
@@ -523,15 +522,15 @@ def test_remembers_selection_page_and_geometry(
 ) -> None:
     settings.set(TOLD_VMS_KEEP_RUNNING, True)
     first = make()
-    first.resize(900, 640)
-    first._splitter.setSizes([300, 600])
+    first.resize(780, 640)
+    first._splitter.setSizes([300, 480])
     first.select_vm(keys["win11"])
     first.show_page("console")
     first.close()
     assert settings.get(PAGE) == "console"
     assert settings.get(SELECTION) == f"{LOCAL}\n{keys['win11'].uuid}"
     second = make()
-    assert (second.width(), second.height()) == (900, 640)
+    assert (second.width(), second.height()) == (780, 640)
     assert second._splitter.sizes()[0] == 300
     assert [vm.name for vm in second.selected()] == ["win11"]
     assert second.vm_page.page == "console"
@@ -540,14 +539,12 @@ def test_remembers_selection_page_and_geometry(
 def test_selection_is_restored_when_the_vm_appears(
     qtbot: QtBot, make: Make, fake_engine: FakeEngine, settings: Settings
 ) -> None:
-    key = fake_engine.add_vm("late")
-    fake_engine._vms.clear()
-    settings.set(SELECTION, f"{key.host}\n{key.uuid}")
+    settings.set(SELECTION, f"{LOCAL}\nuuid-late")
     window = make()
     fake_engine.add_vm("other")
     qtbot.waitUntil(lambda: window.table.rowCount() == 1)
     assert window.selected() == ()
-    fake_engine.add_vm("late")
+    fake_engine.add_vm("late", uuid="uuid-late")
     qtbot.waitUntil(lambda: [vm.name for vm in window.selected()] == ["late"])
 
 
@@ -628,6 +625,8 @@ def unnamed(root: QWidget) -> list[str]:
             continue
         if widget.objectName().startswith("qt_") or isinstance(widget.parent(), QLineEdit | QMenu):
             continue  # parts of Qt's own widgets
+        if widget.isHidden() and widget.objectName().startswith("header-action"):
+            continue  # named when it gets an action
         if not widget.objectName() or not (widget.accessibleName() or widget.property("text")):
             problems.append(f"{type(widget).__name__} {widget.objectName()!r} in {type(widget.parent()).__name__}")
     return problems
@@ -657,6 +656,7 @@ def test_menus_hold_every_action_once(window: MainWindow) -> None:
     ]
 
 
+@pytest.mark.qt_log_ignore("This plugin does not support")
 def test_context_menu_is_the_machine_menu(window: MainWindow, keys: dict[str, VmKey]) -> None:
     window.select_vm(keys["debian"])
     window.list.view.customContextMenuRequested.emit(

@@ -273,7 +273,7 @@ class _Maker:
 
     def new_vm_kernel(self) -> QWidget:
         dialog = self.window_dialog("new")
-        button = dialog.findChild(QWidget, "kind-kernel")
+        button = dialog.findChild(QWidget, "source-kernel")
         if button is not None:
             button.click()  # type: ignore[attr-defined]
         settle()

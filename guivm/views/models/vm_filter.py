@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import (
     QModelIndex,
     QObject,
@@ -47,6 +49,13 @@ class VmFilterModel(QSortFilterProxyModel):
     def vm_at(self, index: QModelIndex) -> VmInfo | None:
         source = self.mapToSource(index)
         return self._table.at(source.row()) if source.isValid() else None
+
+    def vms_at(self, rows: Sequence[int]) -> list[VmInfo]:
+        """The VMs of these rows."""
+        if not self._words:
+            return [self._table.at(row) for row in rows]  # nothing hidden, nothing reordered: the rows are the table's
+        found = (self.vm_at(self.index(row, 0)) for row in rows)
+        return [vm for vm in found if vm is not None]
 
     def index_of(self, key: VmKey) -> QModelIndex:
         """Index of a VM here, invalid when it does not match."""

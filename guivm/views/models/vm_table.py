@@ -40,6 +40,10 @@ class Role(enum.IntEnum):
     SORT = Qt.ItemDataRole.UserRole + 3  # what the column sorts by
 
 
+# Asked for thousands of times: made once.
+_FLAGS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
+_COLUMNS = len(Column)
+
 _Index = QModelIndex | QPersistentModelIndex
 
 _DISPLAY = [int(Qt.ItemDataRole.DisplayRole), int(Role.VM), int(Role.SORT)]
@@ -323,12 +327,10 @@ class VmTableModel(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._vms)
 
     def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(Column)
+        return 0 if parent.isValid() else _COLUMNS
 
     def flags(self, index: _Index) -> Qt.ItemFlag:
-        if not index.isValid():
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
+        return _FLAGS if index.isValid() else Qt.ItemFlag.NoItemFlags
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if not index.isValid() or index.row() >= len(self._vms):

@@ -1,0 +1,89 @@
+"""What the guest has been told of keyboard and mouse, so that all of it can be taken back."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPoint, Qt
+
+from guivm.console.frame import PointerButton, PointerMode
+from guivm.console.keyboard import PressedKeys
+from guivm.console.pointer import WheelSteps, guest_button
+from guivm.console.source import DisplaySource
+
+
+class GuestInput:
+    """Input to one source at a time. ``enabled`` false: nothing new is sent, but releases always are. GUI thread."""
+
+    def __init__(self) -> None:
+        self.source: DisplaySource | None = None
+        self.enabled = False
+        self.mode = PointerMode.ABSOLUTE
+        self._keys = PressedKeys()
+        self._buttons = PointerButton.NONE
+        self._sent = PointerButton.NONE
+        self._position = (0, 0)  # guest pixels
+        self._wheel = WheelSteps()
+
+    def press_key(self, code: int, symbol: int) -> None:
+        """A press, or one more of a key that repeats."""
+        if self.enabled and self.source is not None and self._keys.press(code, symbol):
+            self.source.send_key(code, symbol, True)
+
+    def release_key(self, code: int, symbol: int) -> bool:
+        """False when the guest does not hold that key."""
+        held = self._keys.release(code, symbol)
+        if held is None or self.source is None:
+            return False
+        self.source.send_key(code, held, False)
+        return True
+
+    def press_button(self, button: Qt.MouseButton) -> None:
+        """Counted here, told with the next position or movement."""
+        if self.enabled:
+            self._buttons |= guest_button(button)
+
+    def release_button(self, button: Qt.MouseButton) -> bool:
+        """False when the guest does not hold it."""
+        held = bool(self._buttons & guest_button(button))
+        self._buttons &= ~guest_button(button)
+        return held
+
+    def point(self, x: int, y: int) -> None:
+        """The pointer is at a guest pixel; not for relative mice."""
+        if self.enabled:
+            self._position = (x, y)
+            self._send(self._buttons)
+
+    def move(self, dx: int, dy: int) -> None:
+        """The mouse moved; for relative mice."""
+        if self.enabled and (dx or dy or self._buttons != self._sent):
+            self._send(self._buttons, dx, dy)
+
+    def turn_wheel(self, angle: QPoint, position: tuple[int, int]) -> None:
+        """``angle``: a wheel event's ``angleDelta``; ``position``: guest pixel it happened at."""
+        if self.enabled:
+            self._position = position
+            for click in self._wheel.turn(angle):
+                self._send(self._buttons | click)
+                self._send(self._buttons)
+
+    def set_mode(self, mode: PointerMode) -> None:
+        self._let_buttons_go()
+        self.mode = mode
+
+    def let_go(self) -> None:
+        """Release every key and button that the guest believes to be down."""
+        for code, symbol in self._keys.release_all():
+            if self.source is not None:
+                self.source.send_key(code, symbol, False)
+        self._let_buttons_go()
+
+    def _let_buttons_go(self) -> None:
+        self._buttons = PointerButton.NONE
+        if self._sent:
+            self._send(PointerButton.NONE)
+
+    def _send(self, buttons: PointerButton, dx: int = 0, dy: int = 0) -> None:
+        self._sent = buttons
+        if self.source is not None:
+            x, y = (dx, dy) if self.mode is PointerMode.RELATIVE else self._position
+            self.source.send_pointer(x, y, buttons)

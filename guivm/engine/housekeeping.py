@@ -1,0 +1,32 @@
+"""Once per host and run, when it is connected: settle what an earlier run left half-done. Worker only."""
+
+from __future__ import annotations
+
+import logging
+
+from guivm.engine.context import HandlerContext
+from guivm.engine.libvirt_errors import text_of
+from guivm.errors import GuivmError
+
+_log = logging.getLogger(__name__)
+
+
+def tidy_up(context: HandlerContext) -> None:
+    """Roll back creations cut short, finish or undo deletions cut short, free what was deleted long ago.
+
+    Nobody waits for it and nobody asked for it: a failure is only logged.
+    """
+    import libvirt
+
+    from guivm.engine import create, delete
+
+    try:
+        create.recover(context)
+        delete.recover(context)
+        delete.purge_expired(context, (context.images_dir,))
+    except GuivmError as error:
+        _log.warning("tidying up %s: %s %s", context.host.id, error, error.details)
+    except libvirt.libvirtError as error:
+        _log.warning("tidying up %s: %s", context.host.id, text_of(error))
+    except OSError as error:
+        _log.warning("tidying up %s: %s", context.host.id, error)

@@ -22,13 +22,15 @@ class ScrollBars(QObject):
         super().__init__(around)
         self._around = around
         tr = QCoreApplication.translate
-        self.horizontal = self._make(Qt.Orientation.Horizontal, tr("ConsoleWidget", "Scroll sideways"))
-        self.vertical = self._make(Qt.Orientation.Vertical, tr("ConsoleWidget", "Scroll up and down"))
+        self.horizontal = self._make(Qt.Orientation.Horizontal)
+        self.horizontal.setObjectName("console-scroll-horizontal")
+        self.horizontal.setAccessibleName(tr("ConsoleWidget", "Scroll sideways"))
+        self.vertical = self._make(Qt.Orientation.Vertical)
+        self.vertical.setObjectName("console-scroll-vertical")
+        self.vertical.setAccessibleName(tr("ConsoleWidget", "Scroll up and down"))
 
-    def _make(self, orientation: Qt.Orientation, name: str) -> QScrollBar:
+    def _make(self, orientation: Qt.Orientation) -> QScrollBar:
         bar = QScrollBar(orientation, self._around)
-        bar.setObjectName(f"console-scroll-{orientation.name.lower()}")
-        bar.setAccessibleName(name)
         bar.setSingleStep(_STEP)
         bar.setCursor(Qt.CursorShape.ArrowCursor)
         bar.valueChanged.connect(self._on_value)

@@ -130,10 +130,8 @@ def test_paused_is_the_dimmed_picture(console: ConsoleWidget) -> None:
     assert shown[150, 200].max() > 100 or console.palette().color(QPalette.ColorRole.Window).lightness() < 100
 
 
-def test_only_the_damage_is_painted(qtbot: QtBot, console: ConsoleWidget, monkeypatch: pytest.MonkeyPatch) -> None:
-    console.set_scale_mode(ScaleMode.ACTUAL)
-    source = _show(console, picture(300, 200))
-    QApplication.processEvents()
+def _spy_on_painting(monkeypatch: pytest.MonkeyPatch) -> list[QRect]:
+    """Collects what is painted from now on, in logical units."""
     painted: list[QRect] = []
     paint = Screen.paint
 
@@ -142,11 +140,31 @@ def test_only_the_damage_is_painted(qtbot: QtBot, console: ConsoleWidget, monkey
         paint(self, painter, area, port, region, dimmed=dimmed)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Screen, "paint", spied)
+    return painted
+
+
+def test_only_the_damage_is_painted(qtbot: QtBot, console: ConsoleWidget, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.set_scale_mode(ScaleMode.ACTUAL)
+    source = _show(console, picture(300, 200))
+    QApplication.processEvents()
+    painted = _spy_on_painting(monkeypatch)
     for x in (0, 100, 290):
         source.draw(x, 50, picture(10, 5))
     qtbot.waitUntil(lambda: bool(painted))
     assert len(painted) == 3, "all damage of one turn of the event loop is painted together"
     assert sum(rect.width() * rect.height() for rect in painted) == 3 * 50
+
+
+def test_scrolling_paints(qtbot: QtBot, console: ConsoleWidget, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.set_scale_mode(ScaleMode.ACTUAL)
+    pixels = picture(900, 800)
+    _show(console, pixels)
+    assert np.array_equal(_grab(console)[2:200, 2:200], pixels[:198, :198, :3])
+    QApplication.processEvents()
+    painted = _spy_on_painting(monkeypatch)
+    console._bars.vertical.setValue(100)
+    qtbot.waitUntil(lambda: bool(painted))
+    assert np.array_equal(_grab(console)[2:200, 2:200], pixels[100:298, :198, :3])
 
 
 def test_the_image_is_the_framebuffer() -> None:

@@ -354,7 +354,7 @@ class RfbSession:
             shape = yield from masked_cursor(inbox, x, y, width, height)
             self._events.append(CursorChanged(shape))
         elif encoding == Encoding.CURSOR_WITH_ALPHA:
-            is_qemu = self.name.startswith("QEMU")
+            is_qemu = self.name.startswith("QEMU")  # "QEMU", or "QEMU (name)"
             shape = yield from alpha_cursor(inbox, x, y, width, height, is_qemu=is_qemu)
             self._events.append(CursorChanged(shape))
         elif encoding == Encoding.DESKTOP_SIZE:

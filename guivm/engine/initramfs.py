@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 _MODULE_SUFFIXES = (".ko", ".ko.xz", ".ko.gz", ".ko.zst")
+Unpack = Callable[[bytes], bytes]
+"""Unpacks; raises ValueError when it cannot."""
+
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -65,7 +68,7 @@ def _newc(inode: int, path: str, mode: int, data: bytes, device: tuple[int, int]
     return [header + name, bytes(-(len(header) + len(name)) % 4), data, bytes(-len(data) % 4)]
 
 
-def unpacked_kernel(bzimage: bytes) -> bytes | None:
+def unpacked_kernel(bzimage: bytes, *, zstd: Unpack | None = None) -> bytes | None:
     """Return the ELF kernel inside an x86 ``bzImage``, or None where it is not packed in a way we can undo.
 
     QEMU starts such an ELF through its PVH entry: under software translation that saves the seconds a guest
@@ -80,8 +83,10 @@ def unpacked_kernel(bzimage: bytes) -> bytes | None:
     offset, length = struct.unpack_from("<II", bzimage, 0x248)
     start = ((bzimage[0x1F1] or 4) + 1) * 512 + offset
     payload = bzimage[start : start + length]
+    if payload.startswith(_ZSTD_MAGIC):
+        payload = payload[:-4]  # the kernel's build appends the unpacked size, which the zstd program refuses
     try:
-        kernel = decompressed(payload)
+        kernel = decompressed(payload, zstd=zstd)
     except ValueError:
         return None
     return kernel if kernel.startswith(b"\x7fELF") and has_pvh_entry(kernel) else None
@@ -92,7 +97,7 @@ def has_pvh_entry(kernel: bytes) -> bool:
     return struct.pack("<III", 4, 4, 18) + b"Xen\0" in kernel or struct.pack("<III", 4, 8, 18) + b"Xen\0" in kernel
 
 
-def decompressed(data: bytes, *, zstd: Callable[[bytes], bytes] | None = None) -> bytes:
+def decompressed(data: bytes, *, zstd: Unpack | None = None) -> bytes:
     """Return ``data`` unpacked from xz, gzip, or zstd (where ``zstd`` can); plain data as it is.
 
     What follows the packed stream is ignored. Raises ValueError when the data are broken or packed in another way.

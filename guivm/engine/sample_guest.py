@@ -29,6 +29,7 @@ from guivm.engine.apt import Apt, Cancelled, Progress, Steps
 from guivm.engine.initramfs import (
     Cpio,
     KernelModule,
+    Unpack,
     add_modules,
     decompressed,
     missing_needs,
@@ -163,7 +164,8 @@ def _build(cache: Path, steps: Steps) -> SampleGuest:
         result = work / "result"
         result.mkdir(mode=0o755)
         (result / "vmlinuz").write_bytes(kernel.bzimage)
-        (result / "kernel").write_bytes(unpacked_kernel(kernel.bzimage) or kernel.bzimage)
+        fast = unpacked_kernel(kernel.bzimage, zstd=_zstd(steps, work))
+        (result / "kernel").write_bytes(fast or kernel.bzimage)
         (result / "initrd").write_bytes(_initramfs(root, kernel, steps))
         steps.check()
         directory = _directory(cache)
@@ -230,17 +232,25 @@ def _members(deb: Path, modules: set[str], steps: Steps) -> Iterator[tuple[str, 
 
 
 def _unpacked_module(data: bytes, steps: Steps, work: Path) -> bytes:
-    def zstd(packed: bytes) -> bytes:
-        source = work / "module.zst"
-        source.write_bytes(packed)
-        target = work / "module"
-        steps.run(["zstd", "-q", "-f", "-d", str(source), "-o", str(target)], "A kernel module could not be unpacked.")
-        return target.read_bytes()
-
     try:
-        return decompressed(data, zstd=zstd)
+        return decompressed(data, zstd=_zstd(steps, work))
     except ValueError as error:
         raise OperationError("A kernel module could not be unpacked.", details=str(error)) from error
+
+
+def _zstd(steps: Steps, work: Path) -> Unpack:
+    """Python before 3.14 has no zstd; the program is on every Debian that packs its kernel so."""
+
+    def unpack(packed: bytes) -> bytes:
+        source, target = work / "packed.zst", work / "unpacked"
+        source.write_bytes(packed)
+        try:
+            steps.run(["zstd", "-q", "-f", "-d", str(source), "-o", str(target)], "zstd cannot unpack this.")
+        except (OperationError, UnsupportedError) as error:
+            raise ValueError(f"{error} {error.details}") from error
+        return target.read_bytes()
+
+    return unpack
 
 
 # --- initramfs --------------------------------------------------------------------------------------------

@@ -111,6 +111,18 @@ def test_the_kernel_is_taken_out_of_its_image(pack: object) -> None:
     assert unpacked_kernel(_bzimage(packed + (b"" if packed == _ELF else struct.pack("<I", len(_ELF))))) == _ELF
 
 
+def test_zstd_is_left_to_its_program() -> None:
+    packed = b"\x28\xb5\x2f\xfd" + bytes(50)
+    asked: list[bytes] = []
+
+    def zstd(data: bytes) -> bytes:
+        asked.append(data)
+        return _ELF
+
+    assert unpacked_kernel(_bzimage(packed + struct.pack("<I", len(_ELF))), zstd=zstd) == _ELF
+    assert asked == [packed]
+
+
 @pytest.mark.parametrize(
     "image",
     [

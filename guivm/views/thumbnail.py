@@ -80,6 +80,7 @@ class ScreenThumbnail(QAbstractButton):
         self._vm: VmInfo | None = None
         self._image = QImage()
         self._asking = False
+        self._stale = True  # something may have changed since the picture was taken
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(INTERVAL_MS)
@@ -95,6 +96,8 @@ class ScreenThumbnail(QAbstractButton):
         self._vm = vm
         if vm is None or old is None or old.key != vm.key or not vm.state.is_active:
             self._image = QImage()
+        if old is None or vm is None or old.key != vm.key or old.state is not vm.state:
+            self._stale = True
         name = vm.name if vm is not None else ""
         state = state_word(vm.state) if vm is not None else ""
         self.setAccessibleName(self.tr("Screen of {name}: {state}. Open the console").format(name=name, state=state))
@@ -109,17 +112,18 @@ class ScreenThumbnail(QAbstractButton):
             return False
         if not vm.has_graphics or not self._settings.get(THUMBNAILS):
             return False
-        return vm.state is VmState.RUNNING or (vm.state.is_active and self._image.isNull())
+        return vm.state is VmState.RUNNING or (vm.state.is_active and self._stale)
 
     def _wake(self) -> None:
-        if self._wants_picture() and not self._asking and not self._timer.isActive():
-            self._timer.start(0 if self._image.isNull() else INTERVAL_MS)
+        if self._wants_picture() and not self._asking and (self._stale or not self._timer.isActive()):
+            self._timer.start(0 if self._stale else INTERVAL_MS)
 
     @Slot()
     def _ask(self) -> None:
         if self._asking or not self._wants_picture() or self._vm is None:
             return
         self._asking = True
+        self._stale = False
         key = self._vm.key
         self._bridge.submit(
             TakeScreenshot(key),
@@ -139,6 +143,7 @@ class ScreenThumbnail(QAbstractButton):
     def _on_failed(self, _error: GuivmError) -> None:
         # A picture that cannot be had is no message: the frame says enough, and the next try comes by itself.
         self._asking = False
+        self._stale = self._image.isNull()
         self._rest()
 
     def _rest(self) -> None:
@@ -155,6 +160,7 @@ class ScreenThumbnail(QAbstractButton):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        self._stale = True
         self._wake()
 
     def hideEvent(self, event: QHideEvent) -> None:

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ class Application:
             for line in self.settings.get(EXTRA_HOSTS):
                 uri, _, label = line.partition("\n")
                 self.engine.open_host(uri, label)
-        self._hooks = _Hooks(self.bridge, self.qt)
+        self._hooks = _Hooks(self.bridge, self.qt, self._end)
         self._window: MainWindow | None = None
 
     @property
@@ -93,6 +93,12 @@ class Application:
         self.bridge.close()
         self.settings.sync()
         self.engine.stop(_STOP_TIMEOUT_S)
+
+    def _end(self) -> None:
+        """SIGINT or SIGTERM: nobody is there to answer a question."""
+        if self._window is not None:
+            self._window.close_at_once()
+        self.qt.exit(0)
 
     def _loop(self) -> int:
         try:
@@ -146,11 +152,11 @@ def _start_log() -> None:
 class _Hooks:
     """Errors nobody caught go to the log and the message bar; SIGINT and SIGTERM close the windows."""
 
-    def __init__(self, bridge: Bridge, qt: QApplication) -> None:
+    def __init__(self, bridge: Bridge, qt: QApplication, end: Callable[[], None]) -> None:
         from PySide6.QtCore import QSocketNotifier
 
         self._bridge = bridge
-        self._qt = qt
+        self._end = end
         self._old_excepthook = sys.excepthook
         self._old_thread_hook = threading.excepthook
         sys.excepthook = self._on_exception
@@ -176,7 +182,7 @@ class _Hooks:
         self._write.close()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._qt.quit()
+        self._end()
 
     def _drain(self) -> None:
         try:
@@ -193,6 +199,7 @@ class _Hooks:
 
     def _report(self, text: str) -> None:
         log.error("Unexpected error\n%s", text)
+        sys.stderr.write(text)
         self._bridge.report(
             GuivmError(
                 "Something went wrong inside guivm.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 class HandlerContext:
     """One run of one request on one host. Worker thread only.
 
-    ``connection`` is open when the handler begins; a handler keeps neither it nor a domain beyond its return.
+    ``connection`` is this worker's alone and open when the handler begins; a handler keeps neither it nor a domain
+    beyond its return.
     ``job`` is for :meth:`Job.report`, :meth:`Job.on_cancel` and :meth:`Job.check_cancelled`; its end is the
     worker's affair: the handler returns the answer, or raises a GuivmError (a libvirtError that escapes is put
     into words by :mod:`guivm.engine.libvirt_errors`).
@@ -30,6 +33,14 @@ class HandlerContext:
     cache_dir: Path
     images_dir: Path
     capabilities: CapabilityCache = field(default_factory=CapabilityCache)
+    borrow: Callable[[], AbstractContextManager[libvirt.virConnect]] | None = None
+
+    def another_connection(self) -> AbstractContextManager[libvirt.virConnect]:
+        """A connection for a thread of the handler's own: two threads must not have calls under way on one.
+
+        Closed or put back at the end of the ``with``. May block; raises HostError.
+        """
+        return nullcontext(self.connection) if self.borrow is None else self.borrow()
 
     def domain(self, key: VmKey) -> libvirt.virDomain:
         """Look the VM up. Raises VmNotFoundError when the host does not know it (any more)."""

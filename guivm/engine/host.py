@@ -29,6 +29,8 @@ from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
 from guivm.errors import GuivmError, HostError, OperationError
 
 if TYPE_CHECKING:
+    import libvirt
+
     from guivm.engine.link import LibvirtLink
 
 _REREAD_BATCH = 100
@@ -147,7 +149,7 @@ class ManagedHost:
                 self._rereads.note(event.uuid, stopped=event.stopped, now_s=now_s)
         due = self._rereads.take_due(now_s)
         for start in range(0, len(due), _REREAD_BATCH):
-            self._reread(link, due[start : start + _REREAD_BATCH])
+            self._reread(link, link.connection, due[start : start + _REREAD_BATCH])
         return self._rereads.next_in(time.monotonic())
 
     def state_changed(self, state: HostState, problem: str, details: str) -> None:
@@ -201,26 +203,26 @@ class ManagedHost:
         if not job.begin():
             return
         try:
-            with self._connection.lease() as link:
+            with self._connection.lease() as link, link.borrow() as connection:
                 try:
-                    result = self._handle(request, job, link)
+                    result = self._handle(request, job, link, connection)
                 finally:
                     if request.lane is not Lane.READ:
-                        self._reread_target(request, link)
+                        self._reread_target(request, link, connection)
                 if isinstance(result, VmKey) and result != request.target:
-                    self._reread(link, [result.uuid])
+                    self._reread(link, connection, [result.uuid])
         except GuivmError as error:
             job.fail(error)
         else:
             job.succeed(result)
 
-    def _handle(self, request: Request[Any], job: Job[Any], link: LibvirtLink) -> Any:
+    def _handle(self, request: Request[Any], job: Job[Any], link: LibvirtLink, connection: libvirt.virConnect) -> Any:
         """The answer, or a GuivmError."""
         import libvirt
 
         failed = words.failed(request, self.subject(request))
         try:
-            return operations.handler_for(request)(self._context(job, link), request)
+            return operations.handler_for(request)(self._context(job, link, connection), request)
         except GuivmError:
             raise
         except libvirt.libvirtError as error:
@@ -234,14 +236,15 @@ class ManagedHost:
                 f"{failed} This is a mistake in guivm.", advice="Please report it.", details=traceback.format_exc()
             ) from error
 
-    def _context(self, job: Job[Any], link: LibvirtLink) -> HandlerContext:
+    def _context(self, job: Job[Any], link: LibvirtLink, connection: libvirt.virConnect) -> HandlerContext:
         return HandlerContext(
             host=self._info,
-            connection=link.connection,
+            connection=connection,
             job=job,
             cache_dir=paths.cache_dir(),
             images_dir=hosts.images_dir_for(self._info.uri),
             capabilities=link.capabilities,
+            borrow=link.borrow,
         )
 
     def subject(self, request: Request[Any]) -> str:
@@ -250,16 +253,16 @@ class ManagedHost:
         vm = self.vm(target.uuid) if isinstance(target, VmKey) else None
         return words.subject(request, vm.name if vm else "virtual machine", self._info.label)
 
-    def _reread_target(self, request: Request[Any], link: LibvirtLink) -> None:
+    def _reread_target(self, request: Request[Any], link: LibvirtLink, connection: libvirt.virConnect) -> None:
         target = request.target
         if isinstance(target, VmKey):
-            self._reread(link, [target.uuid])
+            self._reread(link, connection, [target.uuid])
 
-    def _reread(self, link: LibvirtLink, uuids: list[str]) -> None:
+    def _reread(self, link: LibvirtLink, connection: libvirt.virConnect, uuids: list[str]) -> None:
         """Read VMs anew and announce what changed. Raises nothing: a broken link is reported to its control."""
         with self._lock:
             ticket = self._inventory.ticket()
-        reader = Reader(self._info.id, link.connection)
+        reader = Reader(self._info.id, connection)
         results: list[tuple[str, VmInfo | None]] = []
         try:
             for uuid in uuids:
@@ -275,9 +278,9 @@ class ManagedHost:
         import libvirt
 
         try:
-            with self._connection.lease() as link:
+            with self._connection.lease() as link, link.borrow() as connection:
                 link.capabilities.get(
-                    link.connection,
+                    connection,
                     self._info.id,
                     is_local=self._info.is_local,
                     images_dir=hosts.images_dir_for(self._info.uri),
@@ -289,7 +292,7 @@ class ManagedHost:
         from guivm.engine.housekeeping import tidy_up
 
         try:
-            with self._connection.lease() as link:
-                tidy_up(self._context(Job(self._info.id, None, "Tidying up"), link))
+            with self._connection.lease() as link, link.borrow() as connection:
+                tidy_up(self._context(Job(self._info.id, None, "Tidying up"), link, connection))
         except (HostError, OSError):
             pass  # lost again, or no place to look at: the next run will

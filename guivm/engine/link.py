@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 5
+_IDLE_LIMIT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,14 @@ class DomainEvent:
 
 
 class LibvirtLink:
-    """An open virConnect, its registrations, and what is cached as long as it lives."""
+    """The connections to one host, their registrations, and what is cached as long as they live.
+
+    ``connection`` is the control thread's: events come in on it, and it alone uses it. Everybody else borrows one
+    of their own, for libvirt's client is not safe when several threads have calls under way on one connection and
+    the host stops answering: one of them is woken, and the next waits for ever, or follows a pointer into the stack
+    of the first (``virNetClientIOEventLoop`` of libvirt 9.0 leaves its watch of the socket behind; seen as
+    "g_main_loop_quit: assertion failed" and a crash).
+    """
 
     def __init__(self, connection: libvirt.virConnect, uri: str) -> None:
         from guivm.engine.capabilities import CapabilityCache
@@ -42,6 +51,8 @@ class LibvirtLink:
         self.uri = uri
         self.capabilities: CapabilityCache = CapabilityCache()
         self._post: Post | None = None
+        self._lock = threading.Lock()
+        self._idle: list[libvirt.virConnect] = []
         self._callback_ids: list[int] = []
         self._has_close_callback = False
 
@@ -56,8 +67,7 @@ class LibvirtLink:
             with contextlib.suppress(libvirt.libvirtError):
                 connection.registerCloseCallback(_on_close, post)
                 self._has_close_callback = True
-            with contextlib.suppress(libvirt.libvirtError):
-                connection.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
+            _keep_alive(connection)
         events: tuple[tuple[int, Callable[..., None]], ...] = (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _on_lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, _on_domain),
@@ -76,6 +86,47 @@ class LibvirtLink:
                 if event_id == libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE:
                     raise
 
+    @contextmanager
+    def borrow(self) -> Iterator[libvirt.virConnect]:
+        """A connection for the caller's thread alone; only while the link is leased. May block.
+
+        Raises HostError. A driver in our own process has no client, and may have no second connection.
+        """
+        if hosts.is_in_process(self.uri):
+            yield self.connection
+            return
+        connection = self._take()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _take(self) -> libvirt.virConnect:
+        import libvirt
+
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                break
+            if _is_alive(connection):
+                return connection
+            _close(connection)
+        try:
+            connection = _open(self.uri)
+        except libvirt.libvirtError as error:
+            raise connect_failure(error, self.uri)[0] from error
+        _keep_alive(connection)
+        return connection
+
+    def _give_back(self, connection: libvirt.virConnect) -> None:
+        with self._lock:
+            keep = len(self._idle) < _IDLE_LIMIT and _is_alive(connection)
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            _close(connection)
+
     def report_lost(self, details: str) -> None:
         """A worker found the link broken: not every driver has a close callback. Any thread."""
         if self._post is not None:
@@ -92,15 +143,15 @@ class LibvirtLink:
         with contextlib.suppress(libvirt.libvirtError):
             if self._has_close_callback:
                 self.connection.unregisterCloseCallback()
-        with contextlib.suppress(libvirt.libvirtError):
-            self.connection.close()
+        with self._lock:
+            connections = [*self._idle, self.connection]
+            self._idle.clear()
+        for connection in connections:
+            _close(connection)
 
 
 class LibvirtConnector:
     """Opens links to one URI. :meth:`open` blocks: worker only."""
-
-    # virConnectOpen initialises drivers with process-wide state; two first opens at once have been seen to race.
-    _open_lock = threading.Lock()
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -115,8 +166,7 @@ class LibvirtConnector:
         import libvirt
 
         try:
-            # A callback that refuses: a prompt on a terminal that nobody sees would hang for ever.
-            connection = libvirt.openAuth(self._uri, [_CREDENTIALS, _refuse_credentials, None], 0)
+            connection = _open(self._uri)
         except libvirt.libvirtError as error:
             failure, permanent = connect_failure(error, self._uri)
             raise ConnectFailure(failure, permanent=permanent) from error
@@ -128,6 +178,37 @@ class LibvirtConnector:
             failure = HostError("The host does not report what happens on it.", details=text_of(error))
             raise ConnectFailure(failure, permanent=False) from error
         return link
+
+
+def _open(uri: str) -> libvirt.virConnect:
+    import libvirt
+
+    # A callback that refuses: a prompt on a terminal that nobody sees would hang for ever.
+    return libvirt.openAuth(uri, [_CREDENTIALS, _refuse_credentials, None], 0)
+
+
+def _keep_alive(connection: libvirt.virConnect) -> None:
+    import libvirt
+
+    with contextlib.suppress(libvirt.libvirtError):  # the other side may be too old for it
+        connection.setKeepAlive(_KEEPALIVE_S, _KEEPALIVE_COUNT)
+
+
+def _is_alive(connection: libvirt.virConnect) -> bool:
+    """What the client knows; asks nobody."""
+    import libvirt
+
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+def _close(connection: libvirt.virConnect) -> None:
+    import libvirt
+
+    with contextlib.suppress(libvirt.libvirtError):
+        connection.close()
 
 
 # VIR_CRED_AUTHNAME, _PASSPHRASE, _ECHOPROMPT, _NOECHOPROMPT (libvirt-host.h)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
 from guivm.engine.jobs import JobProgress
+from guivm.engine.libvirt_errors import lookup
 from guivm.engine.operations import require_state
 from guivm.engine.requests import SaveState
-from guivm.engine.types import VmState
-from guivm.errors import CancelledError, WrongStateError
+from guivm.engine.types import VmKey, VmState
+from guivm.errors import CancelledError, GuivmError, WrongStateError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def save_state(context: HandlerContext, request: SaveState) -> None:
         raise WrongStateError(
             f"“{clean_line(domain.name())}” exists only while it runs.", advice="Its state cannot be kept."
         )
-    watcher = _Watcher(context, domain)
+    watcher = _Watcher(context, request.key)
     watcher.start()
     try:
         domain.managedSave(0)
@@ -47,10 +48,11 @@ def save_state(context: HandlerContext, request: SaveState) -> None:
 class _Watcher(threading.Thread):
     """Asks how far the save is, and aborts it when the person wants that. Lives as long as the save."""
 
-    def __init__(self, context: HandlerContext, domain: libvirt.virDomain) -> None:
+    def __init__(self, context: HandlerContext, key: VmKey) -> None:
         super().__init__(name=f"{threading.current_thread().name}-save", daemon=True)
+        self._context = context
+        self._key = key
         self._job = context.job
-        self._domain = domain
         self._condition = threading.Condition()
         self._done = False
         self._cancel = False
@@ -58,13 +60,20 @@ class _Watcher(threading.Thread):
 
     def stop(self) -> None:
         """The save has ended; waits for the answer to a question under way."""
-        self._job.on_cancel(None)
         with self._condition:
             self._done = True
             self._condition.notify_all()
         self.join()
+        self._job.on_cancel(None)
 
     def run(self) -> None:
+        try:
+            with self._context.another_connection() as connection:
+                self._watch(lookup(connection, self._key.uuid))
+        except GuivmError:
+            return  # the save goes on without progress, and its own call tells what is wrong
+
+    def _watch(self, domain: libvirt.virDomain) -> None:
         import libvirt
 
         self._job.on_cancel(self._on_cancel)
@@ -77,10 +86,10 @@ class _Watcher(threading.Thread):
                 abort = self._cancel and not self.aborted
             try:
                 if abort:
-                    self._domain.abortJob()
+                    domain.abortJob()
                     self.aborted = True
                 else:
-                    self._report()
+                    self._report(domain)
             except libvirt.libvirtError:
                 continue  # just before its beginning and just after its end there is no such job: ask again
 
@@ -89,10 +98,10 @@ class _Watcher(threading.Thread):
             self._cancel = True
             self._condition.notify_all()
 
-    def _report(self) -> None:
+    def _report(self, domain: libvirt.virDomain) -> None:
         import libvirt
 
-        stats: dict[str, int] = self._domain.jobStats(0)
+        stats: dict[str, int] = domain.jobStats(0)
         total = int(stats.get(libvirt.VIR_DOMAIN_JOB_DATA_TOTAL, 0))
         if stats.get("type", 0) == libvirt.VIR_DOMAIN_JOB_NONE or total <= 0:
             return

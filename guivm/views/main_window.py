@@ -485,10 +485,8 @@ class MainWindow(QMainWindow):
     # --- remembering and leaving ----------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        active = [vm for vm in self.table.vms() if vm.state.is_active]
-        if active and not self._closing and not self._settings.get(TOLD_VMS_KEEP_RUNNING):
+        if not self._closing and self._asks_before_closing():
             event.ignore()
-            self._ask_before_closing(len(active))
             return
         if self._bare:
             self.set_full_screen(False)
@@ -497,20 +495,43 @@ class MainWindow(QMainWindow):
         self.vm_page.deck.disconnect_all()
         event.accept()
 
-    def _ask_before_closing(self, count: int) -> None:
+    def close_at_once(self) -> None:
+        """Close without a question: somebody ends the session."""
+        self._closing = True
+        self.close()
+
+    def _asks_before_closing(self) -> bool:
+        """Work under way is asked about each time; that VMs go on running is said once."""
+        jobs = self.jobs.active_jobs
+        active = [vm for vm in self.table.vms() if vm.state.is_active]
+        if jobs:
+            title = self.tr("Close while guivm is working?")
+            text = formats.counted(
+                len(jobs),
+                self.tr("“{title}” is not finished, and may be left undone.").format(title=jobs[0].title),
+                self.tr("{n} jobs are not finished, and may be left undone."),
+            )
+        elif active and not self._settings.get(TOLD_VMS_KEEP_RUNNING):
+            title = self.tr("Close guivm?")
+            text = formats.counted(
+                len(active),
+                self.tr("One virtual machine goes on running without the window. Open guivm again to see it."),
+                self.tr("{n} virtual machines go on running without the window. Open guivm again to see them."),
+            )
+        else:
+            return False
         from guivm.views.dialogs.confirm import ConfirmDialog
 
-        text = formats.counted(
-            count,
-            self.tr("One virtual machine goes on running without the window. Open guivm again to see it."),
-            self.tr("{n} virtual machines go on running without the window. Open guivm again to see them."),
-        )
-        dialog = ConfirmDialog(self.tr("Close guivm?"), text, self.tr("Close"), self, destructive=False)
-        dialog.accepted.connect(self._on_close_confirmed)
+        dialog = ConfirmDialog(title, text, self.tr("Close"), self, destructive=bool(jobs))
+        dialog.accepted.connect(self._on_work_abandoned if jobs else self._on_close_confirmed)
         dialog.open()
+        return True
+
+    @Slot()
+    def _on_work_abandoned(self) -> None:
+        self.close_at_once()
 
     @Slot()
     def _on_close_confirmed(self) -> None:
         self._settings.set(TOLD_VMS_KEEP_RUNNING, True)
-        self._closing = True
-        self.close()
+        self.close_at_once()

@@ -82,3 +82,12 @@ def test_what_virsh_changes_is_shown(desk: Desk) -> None:
         desk.virsh("undefine", "elsewhere")
         app.wait(f"{_SHOWN} == []")
         assert app.close() == 0
+
+
+def test_sigterm_ends_the_window_while_a_vm_runs(desk: Desk) -> None:
+    define(desk, "guest")
+    desk.virsh("start", "guest")
+    with desk.open_app() as app:
+        app.wait(f"{_STATES} == {{'guest': 'running'}}")
+        assert app.interrupt() == 0
+    assert desk.virsh("domstate", "guest") == "running"

@@ -697,3 +697,24 @@ def test_hostile_names_are_text(qtbot: QtBot, window: MainWindow, fake_engine: F
 def test_vm_info_is_enough_for_the_list(window: MainWindow, fake_engine: FakeEngine) -> None:
     assert fake_engine.requests == []
     assert isinstance(window.table.vms()[0], VmInfo)
+
+
+def test_closing_while_work_is_under_way_is_asked_each_time(
+    qtbot: QtBot, make: Make, fake_engine: FakeEngine, settings: Settings
+) -> None:
+    window = make()
+    settings.set(TOLD_VMS_KEEP_RUNNING, True)
+    key = fake_engine.add_vm("busy", VmState.RUNNING)
+    fake_engine.hold(rq.SaveState)
+    fake_engine.submit(rq.SaveState(key))
+    qtbot.waitUntil(lambda: len(window.jobs.active_jobs) == 1)
+    window.close()
+    assert window.isVisible()
+    dialog = window.findChild(QDialog)
+    assert dialog is not None
+    dialog.reject()
+    assert window.isVisible()
+    fake_engine.release()
+    qtbot.waitUntil(lambda: not window.jobs.active_jobs)
+    window.close()
+    assert not window.isVisible()

@@ -111,7 +111,8 @@ class SessionDaemon:
         assert self._process is None
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.wrap(["libvirtd", "--timeout", "120"]),
+                # However the test's process ends, the daemon ends with it (with the thread that made it, to be exact).
+                self.wrap(["setpriv", "--pdeathsig", "KILL", "libvirtd", "--timeout", "120"]),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -184,7 +184,7 @@ def main(argv: Sequence[str]) -> int:
 def _run_verb(arguments: argparse.Namespace, uris: Sequence[str]) -> int:
     from guivm.engine.engine import LibvirtEngine
 
-    session = Session(LibvirtEngine())
+    session = Session(LibvirtEngine(warm_up=False))
     try:
         return session.run(arguments, uris)
     finally:

@@ -50,6 +50,7 @@ class Demo:
         give_sample_guest(desk.daemon.root / "k" / "guivm")
         with desk.open_app() as app:
             self.step(app, "welcome", "The window is open and connected")
+            app.wait("shown('choice-sample')")
             app.click("choice-sample")
             app.wait(f"{_STATE} == 'running'", 120)
             self.say("The sample guest was created and started")

@@ -5,6 +5,7 @@ Each combination runs in a process of its own (Qt reads the scale factor once), 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,13 +29,23 @@ def main() -> int:
         old.unlink()
     for scale in SCALES:
         for scheme in SCHEMES:
-            env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_SCALE_FACTOR": scale}
+            platform = f"offscreen:configfile={_screen(OUTPUT)}"
+            env = {**os.environ, "QT_QPA_PLATFORM": platform, "QT_SCALE_FACTOR": scale}
             done = subprocess.run([sys.executable, "-m", "tests.shots", scheme, scale], env=env, cwd=ROOT, check=False)
             if done.returncode != 0:
                 return done.returncode
+    (OUTPUT / "screen.json").unlink()
     pictures = sorted(OUTPUT.glob("*.png"))
     print(f"{len(pictures)} pictures in {OUTPUT.relative_to(ROOT)}/")
     return 0
+
+
+def _screen(directory: Path) -> Path:
+    """Describe a usual screen; the offscreen platform's own is too small for a dialog at 150 %."""
+    path = directory / "screen.json"
+    screen = {"name": "screen", "x": 0, "y": 0, "width": 1920, "height": 1200, "logicalDpi": 96, "dpr": 1}
+    path.write_text(json.dumps({"screens": [{**screen, "logicalBaseDpi": 96}]}), encoding="ascii")
+    return path
 
 
 def child(scheme: str, scale: str) -> int:

@@ -258,7 +258,10 @@ def _import_quietly() -> ModuleType:
     name = "LIBVIRT_LOG_OUTPUTS"
     ours = name not in os.environ
     if ours:
-        os.environ[name] = f"3:file:{paths.log_dir() / 'libvirt.log'}"
+        try:
+            os.environ[name] = f"3:file:{paths.log_dir() / 'libvirt.log'}"
+        except OSError:  # no place for logs is no reason not to run
+            os.environ[name] = "4:stderr"
     try:
         import libvirt
     finally:

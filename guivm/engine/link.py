@@ -162,7 +162,15 @@ class LibvirtConnector:
                 hosts.prepare_embed(self._uri)
             except HostError as error:
                 raise ConnectFailure(error, permanent=True) from error
-        ensure_event_loop()
+        try:
+            ensure_event_loop()
+        except ImportError as error:
+            missing = HostError(
+                "The Python module for libvirt is missing or broken.",
+                advice="Install libvirt-python for this Python; in a checkout ./dev does.",
+                details=str(error),
+            )
+            raise ConnectFailure(missing, permanent=True) from error
         import libvirt
 
         try:

@@ -231,6 +231,7 @@ class MessageBar(QWidget):
         self.setObjectName("messages")
         self.setAccessibleName(self.tr("Messages"))
         self._cards: list[MessageCard] = []  # oldest first
+        self._below: QWidget | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(2 * GRID, GRID, 2 * GRID, 2 * GRID)
         self._layout.setSpacing(GRID)
@@ -240,6 +241,12 @@ class MessageBar(QWidget):
         self._layout.addWidget(self._more)
         self.hide()
         host.installEventFilter(self)
+
+    def stay_above(self, widget: QWidget) -> None:
+        """Do not cover this widget, which stands at the host's lower edge when it is shown."""
+        self._below = widget
+        widget.installEventFilter(self)
+        self._place()
 
     # --- showing --------------------------------------------------------------------------------------
 
@@ -338,11 +345,16 @@ class MessageBar(QWidget):
         width = max(min(_WIDTH, host.width()), 24 * GRID)
         self._layout.invalidate()
         height = self._layout.totalHeightForWidth(width)
-        height = min(height if height > 0 else self._layout.totalSizeHint().height(), host.height())
+        below = self._below
+        floor = host.height() - (below.height() if below is not None and below.isVisibleTo(host) else 0)
+        height = min(height if height > 0 else self._layout.totalSizeHint().height(), floor)
         self.resize(width, height)
-        self.move(QPoint(host.width() - width, host.height() - height))
+        self.move(QPoint(host.width() - width, floor - height))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and watched is self.parent():
+        if event.type() in (QEvent.Type.Resize, QEvent.Type.Show, QEvent.Type.Hide) and watched in (
+            self.parent(),
+            self._below,
+        ):
             self._place()
         return super().eventFilter(watched, event)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from queue import Queue
 
@@ -42,7 +43,8 @@ class Person:
         self._reader.start()
         try:
             self.until("ready")
-            self.window = self.do("search", "--sync", "--onlyvisible", "--name", "^console-window$").split()[-1]
+            mine = ("--all", "--pid", str(self.process.pid), "--name", "^console-window$")
+            self.window = self.do("search", "--sync", "--onlyvisible", *mine).split()[-1]
             self.do("windowactivate", "--sync", self.window)
         except BaseException:
             self.leave()
@@ -66,7 +68,9 @@ class Person:
     def until(self, *last: object) -> list[list[object]]:
         """All that was said up to and including ``last``."""
         said: list[list[object]] = []
+        deadline = time.monotonic() + 20
         while not said or said[-1] != list(last):
+            assert time.monotonic() < deadline, said[-10:]  # a key that repeats never falls silent
             said.append(self._lines.get(timeout=20))
         return said
 

@@ -63,6 +63,7 @@ class FakeEngine:
         self.plans: dict[VmKey, DeletePlan] = {}
         self.screenshot = Screenshot("image/x-portable-pixmap", b"P6\n2 1\n255\n\xff\x00\x00\x00\x00\xff")
         self.details: dict[VmKey, VmDetails] = {}
+        self.endpoint: ConsoleEndpoint | None = None  # what OpenConsole answers
         self.extra_problems: tuple[FieldProblem, ...] = ()
         self.capabilities = HostCapabilities(
             host=LOCAL,
@@ -342,7 +343,9 @@ class FakeEngine:
         vm = self._existing(key)
         if not vm.state.is_active:
             raise WrongStateError("The virtual machine is off.")
-        raise UnsupportedError("The fake engine has no displays.")
+        if self.endpoint is None:
+            raise UnsupportedError("The fake engine has no displays.")
+        return self.endpoint
 
     def _media(self, path: Path) -> MediaInfo:
         known = self.media.get(path)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QRect, Qt
+import numpy as np
+from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QObject, QRect, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QImageWriter, QPainter
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
+from guivm.console import rfb_source
 from guivm.engine import requests as rq
 from guivm.engine.jobs import JobProgress
 from guivm.engine.types import (
+    ConsoleEndpoint,
     DeletePlan,
     DiskFate,
     FieldProblem,
@@ -29,6 +33,7 @@ from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
 from guivm.views.settings import CONSOLE_SCALE, Settings
 from tests.helpers.fake_engine import GIB, LOCAL, FakeEngine
+from tests.helpers.fake_source import FakeSource
 
 Scene = Callable[[], QWidget]
 
@@ -50,7 +55,9 @@ def scenes(settings: Settings) -> dict[str, Scene]:
     maker = _Maker(settings)
     return {
         "main-overview": maker.overview,
-        "main-console-paused": maker.console_paused,
+        "main-console": lambda: maker.console("web"),
+        "main-console-captured": maker.console_captured,
+        "main-console-paused": lambda: maker.console("Windows 11"),
         "main-console-off": maker.console_off,
         "main-several-selected": maker.several,
         "main-search": maker.search,
@@ -163,9 +170,36 @@ class _Maker:
         _wait_for_thumbnail(window)
         return window
 
-    def console_paused(self) -> QWidget:
+    def console(self, name: str) -> MainWindow:
+        """A VM's console with a picture in it."""
         self._settings.set(CONSOLE_SCALE, "fit")
-        return self._selected("Windows 11", "console")
+        window = self._window()
+        self.engine.endpoint = ConsoleEndpoint(unix_path="/nonexistent")
+        sources: list[FakeSource] = []
+
+        def make(_endpoint: ConsoleEndpoint, parent: QObject | None = None) -> FakeSource:
+            sources.append(FakeSource(parent))
+            return sources[-1]
+
+        with patch.object(rfb_source, "make_source", make):
+            window.select_vm(self.keys[name])
+            window.show_page("console")
+            _wait_for(lambda: bool(sources))
+        image = guest_screen()
+        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+        sources[-1].show(rows.copy())
+        settle()
+        return window
+
+    def console_captured(self) -> QWidget:
+        window = self.console("web")
+        page = window.vm_page.deck.current_page
+        assert page is not None
+        assert page.console is not None
+        page.console.setFocus()
+        page.console.capture()
+        settle()
+        return window
 
     def console_off(self) -> QWidget:
         return self._selected("builder", "console")
@@ -205,6 +239,7 @@ class _Maker:
             )
         )
         window.registry.action("jobs").trigger()
+        _wait_for(lambda: len(window.jobs.rows) == 2)
         _wait_for_thumbnail(window)
         return window
 
@@ -236,7 +271,7 @@ class _Maker:
         return window
 
     def console_window(self) -> QWidget:
-        window = self._selected("Windows 11", "console")
+        window = self.console("web")
         window.registry.action("detach-console").trigger()
         settle()
         return next(w for w in QApplication.topLevelWidgets() if w.objectName() == "console-window")

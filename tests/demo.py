@@ -65,6 +65,8 @@ class Demo:
                 app.type("echo Hello from the keyboard; counter\n")
                 serial.wait("counter 5\r?\n")
                 self.step(app, "typed", "The guest answers what was typed: a counter runs")
+                picture = OUTPUT / "window.png"
+                assert app.eval(f"window.grab().save({str(picture)!r})")
                 app.key_down("Control_R")
                 app.key("p")
                 app.key_up("Control_R")

@@ -6,16 +6,15 @@ Stop order: windows (and with them the consoles), then jobs, then connections. V
 from __future__ import annotations
 
 import logging
+import os
 import signal
-import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
-from guivm import __version__, paths
+from guivm import __version__, paths, startup
 from guivm.engine.engine import LibvirtEngine
 from guivm.engine.hosts import default_uri
 from guivm.errors import GuivmError
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 3.0
+# By then the first list is there, unless the host is slow. Errors before that go to stderr only.
+_SETTLE_MS = 500
 
 
 class Application:
@@ -45,13 +46,16 @@ class Application:
         for uri in uris or [default_uri()]:
             self.engine.open_host(uri)
 
+        startup.spare_feature_search()
         from guivm.views.bridge import Bridge
+        from guivm.views.garbage import GarbageCollector
         from guivm.views.settings import EXTRA_HOSTS, Settings
         from guivm.views.theme import Theme
 
         self.qt = _qt_application(argv)
         self.settings: Settings = Settings(_settings_store(), self.qt)
         self.theme = Theme(self.qt, self.settings)
+        self._garbage = GarbageCollector(self.qt)
         self.bridge: Bridge = Bridge(self.engine, self.qt)
         if not uris:
             for line in self.settings.get(EXTRA_HOSTS):
@@ -93,6 +97,7 @@ class Application:
         self.bridge.close()
         self.settings.sync()
         self.engine.stop(_STOP_TIMEOUT_S)
+        self._garbage.stop()
 
     def _end(self) -> None:
         """SIGINT or SIGTERM: nobody is there to answer a question."""
@@ -101,6 +106,9 @@ class Application:
         self.qt.exit(0)
 
     def _loop(self) -> int:
+        from PySide6.QtCore import QTimer
+
+        QTimer.singleShot(_SETTLE_MS, self.qt, _settle)
         try:
             return self.qt.exec()
         finally:
@@ -109,13 +117,12 @@ class Application:
 
 def run_window(uris: Sequence[str]) -> int:
     """``guivm`` without a verb."""
-    _start_log()
+    startup.hurry()
     return Application(uris).run()
 
 
 def run_console(uris: Sequence[str], vm: str) -> int:
     """``guivm console VM``; raises GuivmError when it cannot be shown."""
-    _start_log()
     return Application(uris).run_console(vm)
 
 
@@ -135,6 +142,11 @@ def _settings_store() -> QSettings:
     from PySide6.QtCore import QSettings
 
     return QSettings(str(paths.config_dir() / "settings.ini"), QSettings.Format.IniFormat)
+
+
+def _settle() -> None:
+    startup.settle()
+    _start_log()
 
 
 def _start_log() -> None:
@@ -161,13 +173,11 @@ class _Hooks:
         self._old_thread_hook = threading.excepthook
         sys.excepthook = self._on_exception
         threading.excepthook = self._on_thread_exception
-        # Python runs a signal's handler only between byte codes: the wake-up socket rouses Qt's loop for it.
-        self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
-        self._old_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        # Python runs a signal's handler only between byte codes: the wake-up pipe rouses Qt's loop for it.
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._old_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._old_handlers = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
-        self._notifier: QSocketNotifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, qt)
+        self._notifier: QSocketNotifier = QSocketNotifier(self._read, QSocketNotifier.Type.Read, qt)
         self._notifier.activated.connect(self._drain)
 
     def remove(self) -> None:
@@ -178,22 +188,26 @@ class _Hooks:
         signal.set_wakeup_fd(self._old_fd)
         self._notifier.setEnabled(False)
         self._notifier.deleteLater()
-        self._read.close()
-        self._write.close()
+        os.close(self._read)
+        os.close(self._write)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._end()
 
     def _drain(self) -> None:
         try:
-            self._read.recv(64)
+            os.read(self._read, 64)
         except BlockingIOError:
             return
 
     def _on_exception(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        import traceback
+
         self._report("".join(traceback.format_exception(kind, error, trace)))
 
     def _on_thread_exception(self, args: threading.ExceptHookArgs) -> None:
+        import traceback
+
         error = args.exc_value or args.exc_type()
         self._report("".join(traceback.format_exception(args.exc_type, error, args.exc_traceback)))
 

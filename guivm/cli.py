@@ -28,9 +28,10 @@ from guivm.errors import (
 if TYPE_CHECKING:
     from guivm.engine.api import Engine
     from guivm.engine.events import EngineEvent
+    from guivm.engine.job_types import BootSource
     from guivm.engine.jobs import Job, JobInfo
     from guivm.engine.requests import Request
-    from guivm.engine.types import BootSource, HostId, VmInfo, VmState
+    from guivm.engine.types import HostId, VmInfo, VmState
 
 T = TypeVar("T")
 
@@ -367,8 +368,8 @@ class Session:
                 print(f"{label + ':':<12}{value}")
 
     def _create(self, host: HostId, arguments: argparse.Namespace) -> None:
+        from guivm.engine.job_types import Firmware, NewVmSpec, VirtType
         from guivm.engine.requests import CreateVm, ReadCapabilities, Start
-        from guivm.engine.types import Firmware, NewVmSpec, VirtType
 
         if arguments.accel == "auto":
             usable = self._ask(ReadCapabilities(host)).kvm.usable
@@ -439,7 +440,7 @@ def save_picture(data: bytes, file: Path) -> None:
 
 
 def _boot_source(arguments: argparse.Namespace) -> BootSource:
-    from guivm.engine.types import DiskSource, IsoSource, KernelSource, NetworkSource, NoSource
+    from guivm.engine.job_types import DiskSource, IsoSource, KernelSource, NetworkSource, NoSource
 
     if arguments.iso:
         return IsoSource(arguments.iso.absolute())

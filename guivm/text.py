@@ -10,11 +10,15 @@ _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _ELLIPSIS = "…"
 
 
+def _without_dropped(text: str, keep: str = "") -> str:
+    return "".join(c for c in text if c in keep or unicodedata.category(c) not in _DROPPED_CATEGORIES)
+
+
 def clean_line(text: str, limit: int = 200) -> str:
     """Return ``text`` as one plain line of at most ``limit`` characters; white space runs become one space."""
     head = text[: limit * 4]
-    spaced = "".join(" " if c in "\t\n\r\u2028\u2029" else c for c in head)
-    kept = "".join(c for c in spaced if unicodedata.category(c) not in _DROPPED_CATEGORIES)
+    spaced = head if head.isprintable() else "".join(" " if c in "\t\n\r\u2028\u2029" else c for c in head)
+    kept = spaced if spaced.isprintable() else _without_dropped(spaced)  # printable text has none of them
     line = " ".join(kept.split())
     return line if len(line) <= limit else line[: limit - 1] + _ELLIPSIS
 
@@ -22,6 +26,6 @@ def clean_line(text: str, limit: int = 200) -> str:
 def clean_block(text: str, limit: int = 8192) -> str:
     """Return ``text`` as plain lines, at most ``limit`` characters; newlines and tabs are kept."""
     head = text[: limit * 2].replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(c for c in head if c in "\n\t" or unicodedata.category(c) not in _DROPPED_CATEGORIES)
+    kept = head if head.isprintable() else _without_dropped(head, keep="\n\t")
     kept = kept.strip("\n")
     return kept if len(kept) <= limit else kept[: limit - 1] + _ELLIPSIS

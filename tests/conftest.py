@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
+
+# A speed is never a test: how long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("guivm", deadline=None)
+hypothesis.settings.load_profile("guivm")
 
 if "GUIVM_TEST_PLATFORM" not in os.environ:
     os.environ["QT_QPA_PLATFORM"] = "offscreen"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ PACKAGE = ROOT / "guivm"
 
 QT = ("PySide6", "shiboken6", "PyQt6", "PyQt5")
 LIBVIRT = ("libvirt", "libvirt_qemu", "libvirtmod", "libvirtaio")
-PURE_ENGINE = {f"guivm.engine.{name}" for name in ("types", "requests", "jobs", "events", "api")}
+PURE_ENGINE = {f"guivm.engine.{name}" for name in ("types", "job_types", "requests", "jobs", "events", "api")}
 
 # A room and what it must not import.
 FORBIDDEN = {
@@ -83,6 +86,46 @@ def test_the_window_starts_without_heavy_imports() -> None:
         if within(name, (*HEAVY, "numpy"))
     ]
     assert not broken
+
+
+_SHOW_THE_LIST = """
+import sys
+from PySide6.QtCore import QTimer
+from guivm.app import Application
+
+application = Application(["test:///default"])
+window = application.window
+window.show()
+filled = window.table.modelReset  # the first list is a reset
+filled.connect(application.qt.quit)
+QTimer.singleShot(20_000, application.qt, lambda: application.qt.exit(3))
+code = 0 if window.table.rowCount() else application.qt.exec()
+rows, modules = window.table.rowCount(), sorted(sys.modules)
+application.stop()
+print(rows, *modules)
+sys.exit(code)
+"""
+
+
+def test_the_list_is_shown_without_what_only_others_need(tmp_path: Path) -> None:
+    """What the interpreter really has imported. (argparse is not among them: PySide6 itself imports it.)"""
+    env = {
+        **os.environ,
+        "QT_QPA_PLATFORM": "offscreen",
+        **{f"XDG_{kind}_HOME": str(tmp_path) for kind in ("CONFIG", "DATA", "CACHE", "STATE")},
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW_THE_LIST], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows, *loaded = done.stdout.split()
+    assert rows == "1"
+    late = (
+        *("numpy", "lxml", "pyqtgraph", "vncdotool", "twisted", "cryptography", "PIL"),
+        *("guivm.cli", "guivm.console", "guivm.views.dialogs", "guivm.views.forms", "guivm.views.console_page"),
+        *("guivm.engine.requests", "guivm.engine.job_types", "guivm.engine.operations", "guivm.engine.capabilities"),
+    )
+    assert [name for name in loaded if within(name, late)] == []
 
 
 def test_only_the_theme_knows_colours() -> None:

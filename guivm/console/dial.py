@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
 Wait = Callable[[socket.socket | None, int, float], int]

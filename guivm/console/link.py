@@ -41,7 +41,7 @@ from guivm.console.rfb.events import (
 )
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
 from guivm.console.rfb.session import Phase, RfbSession
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again

@@ -6,7 +6,7 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from guivm.console.link import LinkTimes, RfbLink
 from guivm.console.source import DisplaySource, Framebuffer, PointerButton, PointerMode, Rect, SourceState
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 
 
 class RfbSource(DisplaySource):

@@ -6,12 +6,14 @@ tests run against both.
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from guivm.engine.events import Listener
 from guivm.engine.jobs import Job
-from guivm.engine.requests import Request
 from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
+
+if TYPE_CHECKING:
+    from guivm.engine.requests import Request
 
 T = TypeVar("T")
 

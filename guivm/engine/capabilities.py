@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from guivm.engine.job_types import HostCapabilities, KvmStatus
 from guivm.engine.libvirt_errors import is_connection_lost
 from guivm.engine.requests import ReadCapabilities
-from guivm.engine.types import HostCapabilities, HostId, KvmStatus
+from guivm.engine.types import HostId
 
 if TYPE_CHECKING:
     import libvirt

@@ -13,9 +13,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from guivm.engine.types import HostState
 from guivm.errors import HostError
@@ -30,8 +29,7 @@ _TRANSITIONS: dict[HostState, frozenset[HostState]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """Posted by a link that noticed its end; ``reason`` in words, or empty."""
 
     reason: str = ""

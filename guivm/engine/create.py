@@ -17,21 +17,14 @@ from guivm.engine import creation_journal, images, trash
 from guivm.engine.capabilities import read_capabilities
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import fsync_file
+from guivm.engine.job_types import DiskSource, FieldProblem, Firmware, KernelSource, NewVmSpec, VirtType
 from guivm.engine.jobs import JobProgress
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, translate
 from guivm.engine.new_vm_check import Examination, blocked_folder, examine, is_test_driver, name_in_use
 from guivm.engine.new_vm_xml import MachinePlan, build_domain
 from guivm.engine.references import References, collect_references
 from guivm.engine.requests import CheckNewVm, CreateSampleGuest, CreateVm, ReadCapabilities
-from guivm.engine.types import (
-    DiskSource,
-    FieldProblem,
-    Firmware,
-    KernelSource,
-    NewVmSpec,
-    VirtType,
-    VmKey,
-)
+from guivm.engine.types import VmKey
 from guivm.errors import GuivmError, OperationError, UnsupportedError
 
 _SAMPLE_NAME = "Sample guest"

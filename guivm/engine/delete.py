@@ -18,10 +18,11 @@ from guivm.engine import trash
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import identity
 from guivm.engine.images import chain
+from guivm.engine.job_types import DeletedVm, DeletePlan, DiskFate, TrashedFile
 from guivm.engine.libvirt_errors import is_unsupported, text_of, translate
 from guivm.engine.references import References, collect_references, document_paths, snapshot_documents, volume_path
 from guivm.engine.requests import Delete, PlanDelete, PurgeDeleted, UndoDelete
-from guivm.engine.types import DeletedVm, DeletePlan, DiskFate, TrashedFile, VmKey
+from guivm.engine.types import VmKey
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import GuivmError, InUseError, OperationError, WrongStateError
 from guivm.text import clean_line

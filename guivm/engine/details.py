@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
+from guivm.engine.job_types import DiskInfo, Firmware, NicInfo, VirtType, VmDetails
 from guivm.engine.libvirt_errors import is_connection_lost
 from guivm.engine.reader import memory_kib, parse_domain, vcpus_of
 from guivm.engine.requests import ReadDetails
-from guivm.engine.types import DiskInfo, Firmware, NicInfo, VirtType, VmDetails, VmKey
+from guivm.engine.types import VmKey
 from guivm.text import clean_block, clean_line
 
 if TYPE_CHECKING:

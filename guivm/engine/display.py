@@ -10,11 +10,12 @@ import os
 from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
+from guivm.engine.job_types import ConsoleEndpoint, Screenshot
 from guivm.engine.libvirt_errors import is_connection_lost, text_of
 from guivm.engine.operations import require_state
 from guivm.engine.reader import parse_domain
 from guivm.engine.requests import OpenConsole, TakeScreenshot
-from guivm.engine.types import ConsoleEndpoint, Screenshot, VmState
+from guivm.engine.types import VmState
 from guivm.errors import ConsoleError, UnsupportedError
 
 if TYPE_CHECKING:

@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from guivm.engine import hosts, words
+from guivm.engine import hosts
 from guivm.engine.connection import ConnectFailure, Connector, Post
 from guivm.engine.events import EngineEvent, JobChanged, Listener
 from guivm.engine.host import ManagedHost
 from guivm.engine.jobs import Job, JobInfo
 from guivm.engine.link import LibvirtConnector
-from guivm.engine.requests import Request
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
 from guivm.errors import HostError
 
 if TYPE_CHECKING:
     from guivm.engine.link import LibvirtLink
+    from guivm.engine.requests import Request
 
 T = TypeVar("T")
 
@@ -119,6 +119,8 @@ class LibvirtEngine:
     # --- requests -------------------------------------------------------------------------------------
 
     def submit(self, request: Request[T]) -> Job[T]:
+        from guivm.engine import words
+
         target = request.target
         host_id, vm = (target.host, target) if isinstance(target, VmKey) else (target, None)
         managed = self._host(host_id)

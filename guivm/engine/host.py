@@ -2,36 +2,36 @@
 
 ``_lock`` guards the host's values and is held while they are announced, so that listeners hear of them in order;
 it is never held during a call of libvirt.
+
+What only jobs need (requests, words, handlers) is imported with the first job: the list is there before.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guivm import paths
-from guivm.engine import hosts, operations, words
+from guivm.engine import hosts
 from guivm.engine.connection import Backoff, Connector, HostConnection, LinkLost
-from guivm.engine.context import HandlerContext
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved
 from guivm.engine.inventory import Inventory, Rereads
 from guivm.engine.jobs import Job
-from guivm.engine.libvirt_errors import is_connection_lost, text_of, translate
 from guivm.engine.link import DomainEvent
 from guivm.engine.queues import HostQueues
 from guivm.engine.reader import Reader
-from guivm.engine.requests import Lane, Request
 from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
 from guivm.errors import GuivmError, HostError, OperationError
 
 if TYPE_CHECKING:
     import libvirt
 
+    from guivm.engine.context import HandlerContext
     from guivm.engine.link import LibvirtLink
+    from guivm.engine.requests import Request
 
 _REREAD_BATCH = 100
 
@@ -170,6 +170,8 @@ class ManagedHost:
                 for request, job in waiting:  # with the lock held: what is submitted now comes after them
                     self._enqueue(request, job)
         if state is HostState.CONNECTED and self._warm_up and not hosts.is_test(self._info.uri):
+            from guivm.engine.requests import Lane
+
             # QEMU is probed for seconds the first time: have it done before somebody waits for it.
             self._queues.submit(Lane.READ, None, self._read_capabilities)
             if self._info.is_local and not self._tidied:
@@ -200,6 +202,8 @@ class ManagedHost:
 
     def _run(self, request: Request[Any], job: Job[Any]) -> None:
         """On a worker."""
+        from guivm.engine.requests import Lane
+
         if not job.begin():
             return
         try:
@@ -218,7 +222,12 @@ class ManagedHost:
 
     def _handle(self, request: Request[Any], job: Job[Any], link: LibvirtLink, connection: libvirt.virConnect) -> Any:
         """The answer, or a GuivmError."""
+        import traceback
+
         import libvirt
+
+        from guivm.engine import operations, words
+        from guivm.engine.libvirt_errors import is_connection_lost, text_of, translate
 
         failed = words.failed(request, self.subject(request))
         try:
@@ -237,6 +246,8 @@ class ManagedHost:
             ) from error
 
     def _context(self, job: Job[Any], link: LibvirtLink, connection: libvirt.virConnect) -> HandlerContext:
+        from guivm.engine.context import HandlerContext
+
         return HandlerContext(
             host=self._info,
             connection=connection,
@@ -249,6 +260,8 @@ class ManagedHost:
 
     def subject(self, request: Request[Any]) -> str:
         """Whom the words about a request are about."""
+        from guivm.engine import words
+
         target = request.target
         vm = self.vm(target.uuid) if isinstance(target, VmKey) else None
         return words.subject(request, vm.name if vm else "virtual machine", self._info.label)

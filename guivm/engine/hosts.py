@@ -7,7 +7,6 @@ https://libvirt.org/drvqemu.html.
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -153,6 +152,8 @@ def images_dir_for(uri: str) -> Path:
 
 
 def _answers(path: Path) -> bool:
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         try:

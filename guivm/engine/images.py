@@ -20,8 +20,8 @@ from pathlib import Path
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import FileIdentity, fsync_file, identity, rename_new
 from guivm.engine.image_headers import ImageHeader, read_header
+from guivm.engine.job_types import MediaInfo, MediaKind
 from guivm.engine.requests import InspectMedia
-from guivm.engine.types import MediaInfo, MediaKind
 from guivm.errors import ImageError, NoSpaceError, OperationError, UnsupportedError
 
 MAX_DISK_BYTES = 1 << 50

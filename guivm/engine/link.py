@@ -7,8 +7,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guivm.engine import hosts
 from guivm.engine.connection import ConnectFailure, Lost, Post
@@ -26,8 +25,7 @@ _KEEPALIVE_COUNT = 5
 _IDLE_LIMIT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class DomainEvent:
+class DomainEvent(NamedTuple):
     """Something happened to a domain. ``stopped``: it ended by itself; a reboot may start it again at once."""
 
     uuid: str
@@ -45,16 +43,24 @@ class LibvirtLink:
     """
 
     def __init__(self, connection: libvirt.virConnect, uri: str) -> None:
-        from guivm.engine.capabilities import CapabilityCache
-
         self.connection = connection
         self.uri = uri
-        self.capabilities: CapabilityCache = CapabilityCache()
+        self._capabilities: CapabilityCache | None = None
         self._post: Post | None = None
         self._lock = threading.Lock()
         self._idle: list[libvirt.virConnect] = []
         self._callback_ids: list[int] = []
         self._has_close_callback = False
+
+    @property
+    def capabilities(self) -> CapabilityCache:
+        """Made when first asked for: the first list does without it."""
+        from guivm.engine.capabilities import CapabilityCache
+
+        with self._lock:
+            if self._capabilities is None:
+                self._capabilities = CapabilityCache()
+            return self._capabilities
 
     def watch(self, post: Post) -> None:
         """Register for everything that changes a VM, and for the end of the connection. Raises libvirtError."""

@@ -14,10 +14,7 @@ import libvirt
 from guivm.engine import images
 from guivm.engine.capabilities import read_capabilities
 from guivm.engine.context import HandlerContext
-from guivm.engine.operations import NAME_LIMIT
-from guivm.engine.references import References, collect_references
-from guivm.engine.requests import ReadCapabilities
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     DiskSource,
     FieldProblem,
     Firmware,
@@ -30,6 +27,9 @@ from guivm.engine.types import (
     NewVmSpec,
     VirtType,
 )
+from guivm.engine.operations import NAME_LIMIT
+from guivm.engine.references import References, collect_references
+from guivm.engine.requests import ReadCapabilities
 from guivm.errors import GuivmError, ImageError
 from guivm.text import clean_line
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     DiskSource,
     Firmware,
     HostCapabilities,

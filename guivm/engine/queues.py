@@ -9,12 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
 
-from guivm.engine.requests import Lane
+if TYPE_CHECKING:
+    from guivm.engine.requests import Lane
 
 Task = Callable[[], object]  # the answer is not looked at
 
 _IDLE_S = 10.0
+_READ = "read"
 
 
 class KeyedPool:
@@ -122,15 +125,16 @@ class HostQueues:
     """The three lanes of a host (see :class:`guivm.engine.requests.Lane`)."""
 
     def __init__(self, name: str) -> None:
+        # By the values of Lane: requests are not imported before the first of them.
         self._pools = {
-            Lane.VM: KeyedPool(f"{name}-vm", 8),
-            Lane.READ: KeyedPool(f"{name}-read", 4),
-            Lane.URGENT: KeyedPool(f"{name}-urgent", 4),
+            "vm": KeyedPool(f"{name}-vm", 8),
+            _READ: KeyedPool(f"{name}-read", 4),
+            "urgent": KeyedPool(f"{name}-urgent", 4),
         }
 
     def submit(self, lane: Lane, key: Hashable, task: Task) -> bool:
         """Queue a task; reads have no order, whatever their key. False when closed."""
-        return self._pools[lane].submit(None if lane is Lane.READ else key, task)
+        return self._pools[lane.value].submit(None if lane.value == _READ else key, task)
 
     def close(self) -> None:
         for pool in self._pools.values():

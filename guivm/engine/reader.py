@@ -1,13 +1,15 @@
 """From a libvirt domain to a :class:`VmInfo`, in as few calls as the driver allows. Worker only.
 
+Every call of libvirt gives Python's lock away and must wait for it again, up to 5 ms each while the window is being
+made: the first list is read in one call for each domain and four for all together.
+
 States and reasons are those of ``virDomainState`` and its ``…Reason`` enumerations in libvirt-domain.h.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from guivm.engine.connection import LinkLost
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
@@ -15,6 +17,8 @@ from guivm.engine.types import HostId, VmInfo, VmKey, VmState
 from guivm.text import clean_block, clean_line
 
 if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
     import libvirt
     from lxml import etree
 
@@ -73,10 +77,10 @@ def observed(state: int, reason: int, *, has_saved_state: bool) -> tuple[VmState
     return VmState.UNKNOWN, ""
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(NamedTuple):
     """What only the XML knows of a VM in the list."""
 
+    uuid: str
     name: str
     title: str
     notes: str
@@ -111,14 +115,26 @@ def parse_domain(xml: str) -> etree._Element:
     return etree.fromstring(xml.encode("utf-8"), parser)
 
 
-def memory_kib(element: etree._Element | None) -> int:
+def _list_tree(xml: str) -> Element | etree._Element:
+    """The same for the list: with Python's own parser, for the first list need not wait until lxml is imported.
+
+    That one expands the entities of a document type. libvirt writes none: where one is, lxml takes the XML as above.
+    """
+    if "<!DOCTYPE" in xml:
+        return parse_domain(xml)
+    from xml.etree import ElementTree
+
+    return ElementTree.fromstring(xml)
+
+
+def memory_kib(element: etree._Element | Element | None) -> int:
     """``<memory unit=…>`` in KiB; 0 when there is none."""
     if element is None or not (element.text or "").strip().isdigit():
         return 0
     return int(int(element.text or "0") * _KIB_PER_UNIT.get(element.get("unit", "KiB"), 1))
 
 
-def vcpus_of(root: etree._Element) -> int:
+def vcpus_of(root: etree._Element | Element) -> int:
     """vCPUs switched on: ``current``, else all of ``<vcpu>``."""
     element = root.find("vcpu")
     if element is None:
@@ -128,8 +144,9 @@ def vcpus_of(root: etree._Element) -> int:
 
 
 def texts_of(xml: str) -> Texts:
-    root = parse_domain(xml)
+    root = _list_tree(xml)
     return Texts(
+        uuid=(root.findtext("uuid") or "").strip().lower(),
         name=clean_line(root.findtext("name") or "", NAME_LIMIT),
         title=clean_line(root.findtext("title") or "", TITLE_LIMIT),
         notes=clean_block(root.findtext("description") or "", NOTES_LIMIT),
@@ -163,19 +180,21 @@ class Reader:
         import libvirt
 
         try:
-            domains = self._connection.listAllDomains(0)
             known = _Known.of(self._connection)
+            domains = _with_states(self._connection)
         except libvirt.libvirtError as error:
             raise LinkLost(text_of(error)) from error
-        found = (self._info(domain, known) for domain in domains)
+        found = (self._info(domain, known, state) for domain, state in domains)
         return [vm for vm in found if vm is not None]
 
-    def _info(self, domain: libvirt.virDomain, known: _Known | None) -> VmInfo | None:
+    def _info(
+        self, domain: libvirt.virDomain, known: _Known | None, state: tuple[int, int] | None = None
+    ) -> VmInfo | None:
         """None when the domain is gone. One that cannot be read is shown with state UNKNOWN."""
         import libvirt
 
         try:
-            return self._read(domain, domain.UUIDString(), known)
+            return self._read(domain, known, state)
         except libvirt.libvirtError as error:
             if is_connection_lost(error):
                 raise LinkLost(text_of(error)) from error
@@ -188,13 +207,12 @@ class Reader:
                 reason=clean_line(text_of(error)),
             )
 
-    def _read(self, domain: libvirt.virDomain, uuid: str, known: _Known | None) -> VmInfo:
-        state, reason = known.states.get(uuid, (None, 0)) if known else (None, 0)
-        if state is None:
-            state, reason = domain.state(0)
+    def _read(self, domain: libvirt.virDomain, known: _Known | None, found: tuple[int, int] | None) -> VmInfo:
+        state, reason = domain.state(0) if found is None else found
         texts = texts_of(domain.XMLDesc(0))
+        uuid = texts.uuid or domain.UUIDString()
         if known:
-            persistent = uuid in known.persistent
+            persistent = uuid not in known.transient
             autostart = uuid in known.autostart
             saved = uuid in known.saved
         else:
@@ -217,13 +235,11 @@ class Reader:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What a driver tells of all its domains in one call each."""
+class _Known(NamedTuple):
+    """UUIDs: what a driver tells of all its domains in one call each."""
 
-    states: dict[str, tuple[int, int]]
     autostart: frozenset[str]
-    persistent: frozenset[str]
+    transient: frozenset[str]
     saved: frozenset[str]
 
     @classmethod
@@ -236,17 +252,17 @@ class _Known:
 
         try:
             autostart = uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
-            persistent = uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
+            transient = uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT)
             saved = uuids(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
         except libvirt.libvirtError as error:
             if is_connection_lost(error):
                 raise
             return None
-        return cls(dict(_bulk_states(connection)), autostart, persistent, saved)
+        return cls(autostart, transient, saved)
 
 
-def _bulk_states(connection: libvirt.virConnect) -> Iterator[tuple[str, tuple[int, int]]]:
-    """UUID → (state, reason), or nothing where a driver has no bulk statistics."""
+def _with_states(connection: libvirt.virConnect) -> list[tuple[libvirt.virDomain, tuple[int, int] | None]]:
+    """Every domain with its state and reason; without, where a driver has no bulk statistics. Raises libvirtError."""
     import libvirt
 
     flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
@@ -257,10 +273,11 @@ def _bulk_states(connection: libvirt.virConnect) -> Iterator[tuple[str, tuple[in
     except libvirt.libvirtError as error:
         if is_connection_lost(error):
             raise
-        return
-    for domain, values in stats:
-        if "state.state" in values:
-            yield domain.UUIDString(), (values["state.state"], values.get("state.reason", 0))
+        return [(domain, None) for domain in connection.listAllDomains(0)]
+    return [
+        (domain, (values["state.state"], values.get("state.reason", 0)) if "state.state" in values else None)
+        for domain, values in stats
+    ]
 
 
 def _has_saved_state(domain: libvirt.virDomain) -> bool:

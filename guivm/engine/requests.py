@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     ConsoleEndpoint,
     DeletedVm,
     DeletePlan,
     FieldProblem,
     HostCapabilities,
-    HostId,
     MediaInfo,
     NewVmSpec,
     Screenshot,
     VmDetails,
-    VmKey,
 )
+from guivm.engine.types import HostId, VmKey
 
 T_co = TypeVar("T_co", covariant=True)
 

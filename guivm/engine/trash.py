@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from guivm.engine.files import fsync_directory, identity, rename_new, write_new
-from guivm.engine.types import DeletedVm, HostId, TrashedFile, VmKey
+from guivm.engine.job_types import DeletedVm, TrashedFile
+from guivm.engine.types import HostId, VmKey
 from guivm.errors import OperationError
 
 TRASH_NAME = ".guivm-trash"

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from guivm.engine.types import VmState
 from guivm.views import icons
-from guivm.views.forms import plain_tooltip
+from guivm.views.small import plain_tooltip
 from guivm.views.theme import tokens_for
 
 

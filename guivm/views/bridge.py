@@ -19,12 +19,13 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from guivm.engine.api import Engine
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, VmsChanged, VmsReset
 from guivm.engine.jobs import Job
-from guivm.engine.requests import Request
 from guivm.engine.types import HostId, VmInfo
 from guivm.errors import CancelledError, GuivmError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
+
+    from guivm.engine.requests import Request
 
 T = TypeVar("T")
 

@@ -15,13 +15,14 @@ from PySide6.QtCore import QElapsedTimer, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.engine.requests import OpenConsole
-from guivm.engine.types import ConsoleEndpoint, VmInfo, VmKey, VmState
+from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import GuivmError, UnsupportedError
 from guivm.views import icons
 from guivm.views.bridge import Bridge
-from guivm.views.empty_state import StatePage
 from guivm.views.settings import CONSOLE_SCALE, HOST_KEY, Settings
+from guivm.views.state_page import StatePage
 from guivm.views.state_words import state_icon_name, state_sentence, state_word
 from guivm.views.theme import GRID
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, Signal, Slot
 
 from guivm.engine.types import VmInfo, VmKey
-from guivm.views.console_window import ConsoleWindow
+from guivm.views.pages import Pages
 from guivm.views.settings import Settings
-from guivm.views.vm_page import ConsoleDeck
+
+if TYPE_CHECKING:
+    from guivm.views.console_window import ConsoleWindow
 
 
 class ConsoleWindows(QObject):
@@ -16,10 +20,10 @@ class ConsoleWindows(QObject):
     actionRequested = Signal(str, object)  # action id, VmKey
     changed = Signal()  # a console left or came back
 
-    def __init__(self, settings: Settings, deck: ConsoleDeck, parent: QObject) -> None:
+    def __init__(self, settings: Settings, pages: Pages, parent: QObject) -> None:
         super().__init__(parent)
         self._settings = settings
-        self._deck = deck
+        self._pages = pages
         self._windows: dict[VmKey, ConsoleWindow] = {}
         self._ending = False
 
@@ -31,8 +35,10 @@ class ConsoleWindows(QObject):
 
     def detach(self, vm: VmInfo) -> ConsoleWindow:
         """Put the console of a VM into its own window."""
+        from guivm.views.console_window import ConsoleWindow
+
         # No Qt parent: a window manager would keep the window above, and minimise it with, the main window.
-        window = ConsoleWindow(self._deck.take(vm), self._settings)
+        window = ConsoleWindow(self._pages.vm_page.deck.take(vm), self._settings)
         self._windows[vm.key] = window
         window.actionRequested.connect(self.actionRequested)
         window.returned.connect(self._on_returned)
@@ -75,5 +81,5 @@ class ConsoleWindows(QObject):
             page.disconnect_source()
             page.deleteLater()
             return
-        self._deck.put(page)
+        self._pages.vm_page.deck.put(page)
         self.changed.emit()

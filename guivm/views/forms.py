@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QEvent, QMimeData, QObject, QSize, Qt, QUrl, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, QSize, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import (
     QDragEnterEvent,
     QDragMoveEvent,
@@ -37,6 +37,9 @@ from PySide6.QtWidgets import (
 
 from guivm.text import clean_line
 from guivm.views.icons import Tint, icon
+from guivm.views.small import dropped_path as dropped_path
+from guivm.views.small import plain_tooltip as plain_tooltip
+from guivm.views.small import set_style_property as set_style_property
 from guivm.views.theme import GRID
 
 MIB_PER_GIB = 1024
@@ -53,14 +56,6 @@ class Tone(enum.Enum):
 def tone_icon(tone: Tone) -> QIcon:
     """The sign that goes with a problem or warning, so that colour is not all that tells them apart."""
     return icon("warning", Tint.WARNING) if tone is Tone.WARNING else icon("error", Tint.ERROR)
-
-
-def set_style_property(widget: QWidget, name: str, value: object) -> None:
-    """Set a dynamic property the style sheet selects by, and let it take effect."""
-    if widget.property(name) != value:
-        widget.setProperty(name, value)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)
 
 
 def plain_label(text: str, parent: QWidget, *, wrap: bool = False) -> QLabel:
@@ -149,12 +144,6 @@ class ElidedLabel(QWidget):
 
 def elided_middle(metrics: QFontMetrics, text: str, width: int) -> str:
     return metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, width)
-
-
-def plain_tooltip(text: str) -> str:
-    """``text`` for ``setToolTip``, which would take anything like markup for rich text."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return f"<span style='white-space:pre-wrap'>{escaped}</span>" if text else ""
 
 
 class NoteLine(QWidget):
@@ -380,14 +369,6 @@ class SizeSpin(QSpinBox):
             return float(digits.replace(",", "."))  # the other decimal sign
         except ValueError:
             return None
-
-
-def dropped_path(mime: QMimeData) -> Path | None:
-    """The one local file that is dragged, or None."""
-    urls: list[QUrl] = mime.urls() if mime.hasUrls() else []
-    if len(urls) == 1 and urls[0].isLocalFile():
-        return Path(urls[0].toLocalFile())
-    return None
 
 
 class _PathEdit(QLineEdit):

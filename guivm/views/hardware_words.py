@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from PySide6.QtCore import QCoreApplication
 
-from guivm.engine.types import DiskInfo, Firmware, NicInfo, VirtType, VmDetails
+from guivm.engine.job_types import DiskInfo, Firmware, NicInfo, VirtType, VmDetails
 from guivm.views import formats
 from guivm.views.actions import N
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 from guivm.engine.types import HostId, HostInfo, HostState
 from guivm.views import formats, icons
 from guivm.views.art import Art, ElidedLabel
-from guivm.views.forms import plain_tooltip
+from guivm.views.small import plain_tooltip
 from guivm.views.state_words import host_word
 from guivm.views.theme import GRID
 

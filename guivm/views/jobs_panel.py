@@ -24,7 +24,7 @@ from guivm.engine.jobs import JobInfo, JobProgress, JobState
 from guivm.views import formats, icons
 from guivm.views.art import Art, ElidedLabel, plain_label
 from guivm.views.bridge import Bridge
-from guivm.views.forms import plain_tooltip
+from guivm.views.small import plain_tooltip
 from guivm.views.theme import GRID, tokens_for
 
 MAX_RECENT = 50
@@ -157,6 +157,17 @@ class JobsPanel(QFrame):
         self._refresh.setSingleShot(True)
         self._refresh.setInterval(_REFRESH_MS)
         self._refresh.timeout.connect(self.refresh)
+        self._is_filled = False
+        bridge.jobChanged.connect(self.set_job)
+
+    def setVisible(self, visible: bool) -> None:
+        """What the panel consists of is made when it is first shown: most runs do without."""
+        if visible and not self._is_filled:
+            self._fill()
+        super().setVisible(visible)
+
+    def _fill(self) -> None:
+        self._is_filled = True
         heading = plain_label(self.tr("Jobs"), self, role="heading")
         self.clear_button = QPushButton(self.tr("Clear Finished"), self)
         self.clear_button.setObjectName("jobs-clear")
@@ -197,8 +208,6 @@ class JobsPanel(QFrame):
         layout.setSpacing(0)
         layout.addLayout(top)
         layout.addWidget(area, 1)
-        bridge.jobChanged.connect(self.set_job)
-        self.refresh()
 
     def sizeHint(self) -> QSize:
         return QSize(80 * GRID, 24 * GRID)
@@ -240,6 +249,8 @@ class JobsPanel(QFrame):
     @Slot()
     def refresh(self) -> None:
         """Bring the rows up to date; rows exist only while the panel is looked at."""
+        if not self._is_filled:
+            return
         wanted = self._wanted() if self.isVisible() else []
         for number in [number for number in self._rows if number not in self._jobs]:
             row = self._rows.pop(number)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSize, Qt, Slot
+from PySide6.QtCore import QPoint, Qt, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
-    QSizePolicy,
     QSplitter,
-    QStackedWidget,
-    QToolBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -23,24 +20,24 @@ from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
 from guivm.views import formats, icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.bridge import Bridge
-from guivm.views.console_window import leave_full_screen_words
 from guivm.views.console_windows import ConsoleWindows
-from guivm.views.empty_state import ConnectingPage, HostProblemPage, ManySelectedPage, NothingSelectedPage, WelcomePage
-from guivm.views.forms import dropped_path
 from guivm.views.host_notices import HostNotices
 from guivm.views.jobs_panel import JobLine, JobsPanel
-from guivm.views.menus import fill_menu, fill_menu_bar
+from guivm.views.menus import fill_menu, fill_menu_bar, make_tool_bar
 from guivm.views.messages import MessageBar
 from guivm.views.models.vm_table import VmTableModel
+from guivm.views.pages import Pages
 from guivm.views.settings import CONSOLE_SCALE, TOLD_VMS_KEEP_RUNNING, Settings
+from guivm.views.small import dropped_path
 from guivm.views.theme import GRID, Theme
 from guivm.views.vm_commands import VmCommands
 from guivm.views.vm_list import VmListPane
-from guivm.views.vm_page import VmPage
 from guivm.views.window_commands import WindowCommands
 from guivm.views.window_memory import WindowMemory, remembered_selection
 
-_TOOL_BAR = ("start", "pause", "shutdown", "save")
+if TYPE_CHECKING:
+    from guivm.views.vm_page import VmPage
+
 _STATE_VERSION = 1
 
 
@@ -67,18 +64,19 @@ class MainWindow(QMainWindow):
         self.list = VmListPane(self.table, self)
         self.notices = HostNotices(self)
         self.list.add_footer(self.notices)
-        self._make_pages()
+        self.pages = Pages(bridge, settings, self.registry, self)
         self._centre = QWidget(self)
         self._centre.setObjectName("centre")
         self.messages = MessageBar(self._centre)
         self.jobs = JobsPanel(bridge, self)
+        self.messages.stay_above(self.jobs)
         self.jobs.hide()
         self.job_line = JobLine(self.jobs, bridge, self)
         self.commands = VmCommands(bridge, self.registry, self.messages, self)
         self.windows = WindowCommands(bridge, settings, self.registry, self)
-        self.consoles = ConsoleWindows(settings, self.vm_page.deck, self)
+        self.consoles = ConsoleWindows(settings, self.pages, self)
         self._lay_out()
-        self._memory = WindowMemory(self, self._splitter, self._rows, self.list, self.vm_page, settings)
+        self._memory = WindowMemory(self, self._splitter, self._rows, self.list, self.pages, settings)
         self._make_bars()
         self._connect()
         self._memory.restore()
@@ -86,30 +84,18 @@ class MainWindow(QMainWindow):
 
     # --- parts ----------------------------------------------------------------------------------------
 
-    def _make_pages(self) -> None:
-        self.vm_page = VmPage(self._bridge, self._settings, self.registry, self)
-        self._welcome = WelcomePage(self.registry, self)
-        self._nothing = NothingSelectedPage(self)
-        self._connecting = ConnectingPage(self)
-        self._problem = HostProblemPage(self)
-        self._many = ManySelectedPage(self.registry, self)
-        self._pages = QStackedWidget(self)
-        self._pages.setObjectName("pages")
-        for page in (self._connecting, self._welcome, self._nothing, self._problem, self._many, self.vm_page):
-            self._pages.addWidget(page)
-
     def _lay_out(self) -> None:
         self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
         self._splitter.setObjectName("splitter")
         self._splitter.setChildrenCollapsible(False)
         self._splitter.setHandleWidth(1)
         self._splitter.addWidget(self.list)
-        self._splitter.addWidget(self._pages)
+        self._splitter.addWidget(self.pages)
         self._splitter.setStretchFactor(0, 0)
         self._splitter.setStretchFactor(1, 1)
         self._splitter.setSizes([36 * GRID, 100 * GRID])
         self.list.setMinimumWidth(24 * GRID)
-        self._pages.setMinimumWidth(58 * GRID)
+        self.pages.setMinimumWidth(58 * GRID)
         self._rows = QSplitter(Qt.Orientation.Vertical, self)
         self._rows.setObjectName("rows")
         self._rows.setChildrenCollapsible(False)
@@ -130,34 +116,8 @@ class MainWindow(QMainWindow):
         registry = self.registry
         fill_menu_bar(self.menuBar(), registry)
         self.menuBar().setObjectName("menu-bar")
-        bar = QToolBar(self.tr("Tool Bar"), self)
-        bar.setObjectName("tool-bar")
-        bar.setMovable(False)
-        bar.setFloatable(False)
-        bar.setIconSize(QSize(18, 18))
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        bar.addAction(registry.action("new"))
-        bar.addSeparator()
-        for action_id in _TOOL_BAR:
-            bar.addAction(registry.action(action_id))
-        space = QWidget(bar)
-        space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        bar.addWidget(space)
-        line = bar.addWidget(self.job_line)
-        line.setObjectName("job-line-action")
-        bar.addAction(registry.action("jobs"))
-        for action in bar.actions():
-            button = bar.widgetForAction(action)
-            if action.data():
-                button.setObjectName(f"tool-{action.data()}")
-                button.setAccessibleName(action.text().replace("&", "").rstrip("…"))
-        new = bar.widgetForAction(registry.action("new"))
-        if isinstance(new, QToolButton):
-            new.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-            new.setText(f" {self.tr('New VM')}")  # the style leaves no room between icon and text
-        self._bar = bar
-        self.addToolBar(bar)
+        self._bar = make_tool_bar(registry, self.job_line, self)
+        self.addToolBar(self._bar)
         # Shortcuts go on working while the menu bar is hidden in full screen.
         self.addActions([registry.action(spec.id) for spec in registry.specs()])
 
@@ -165,7 +125,7 @@ class MainWindow(QMainWindow):
         bridge = self._bridge
         bridge.hostChanged.connect(self._on_host)
         bridge.hostRemoved.connect(self._on_host_removed)
-        bridge.vmsReset.connect(self._on_vms_reset)
+        bridge.vmsReset.connect(self.table.reset_host)
         bridge.vmsChanged.connect(self._on_vms_changed)
         bridge.failed.connect(self.messages.show_error)
         self.table.rowsInserted.connect(self._on_rows)
@@ -175,10 +135,10 @@ class MainWindow(QMainWindow):
         self.list.opened.connect(self._on_opened)
         self.list.contextMenuRequested.connect(self._on_context_menu)
         self.notices.retryRequested.connect(self._on_retry)
-        self._problem.retryRequested.connect(self._on_retry)
+        self.pages.retryRequested.connect(self._on_retry)
         self.registry.triggered.connect(self.run_action)
-        self.vm_page.deck.actionRequested.connect(self.run_action)
-        self.vm_page.deck.reattachRequested.connect(self._on_reattach)
+        self.pages.actionRequested.connect(self.run_action)
+        self.pages.reattachRequested.connect(self._on_reattach)
         self.consoles.actionRequested.connect(self._on_console_action)
         self.consoles.changed.connect(self._on_selection)
         self.commands.appeared.connect(self._on_appeared)
@@ -193,6 +153,11 @@ class MainWindow(QMainWindow):
         focus_messages.activated.connect(self.messages.focus_newest)
 
     # --- for others -----------------------------------------------------------------------------------
+
+    @property
+    def vm_page(self) -> VmPage:
+        """The page of the VM that is selected; made on first use."""
+        return self.pages.vm_page
 
     def show_page(self, page: str) -> None:
         """``"overview"`` or ``"console"`` of the VM that is selected."""
@@ -209,7 +174,7 @@ class MainWindow(QMainWindow):
     @property
     def shown_page(self) -> QWidget | None:
         """The page at the right."""
-        return self._pages.currentWidget()
+        return self.pages.currentWidget()
 
     # --- what happened --------------------------------------------------------------------------------
 
@@ -237,19 +202,15 @@ class MainWindow(QMainWindow):
         self._choose_page()
 
     @Slot(object)
-    def _on_vms_reset(self, event: VmsReset) -> None:
-        self.table.reset_host(event)
-
-    @Slot(object)
     def _on_vms_changed(self, event: VmsChanged) -> None:
         self.table.change(event)
         for vm in event.changed:
             self.consoles.update_vm(vm)
-            self.vm_page.deck.update_vm(vm)
+            self.pages.update_vm(vm)
         for uuid in event.removed:
             key = VmKey(event.host, uuid)
             self.consoles.close_vm(key)
-            self.vm_page.deck.forget(key)
+            self.pages.forget(key)
 
     @Slot()
     def _on_rows(self) -> None:
@@ -273,38 +234,34 @@ class MainWindow(QMainWindow):
 
     def _choose_page(self, selected: tuple[VmInfo, ...] | None = None) -> None:
         selected = self.selected() if selected is None else selected
-        page: QWidget
         if len(selected) == 1:
             vm = selected[0]
             label = self.table.host_label(vm.key.host) if self.table.shows_hosts else ""
-            self.vm_page.set_vm(vm, label, detached=self.consoles.has(vm.key))
-            page = self.vm_page
+            self.pages.show_vm(vm, label, detached=self.consoles.has(vm.key))
         elif selected:
-            self._many.set_vms(selected)
-            page = self._many
+            self.pages.show_many(selected)
         elif self.table.rowCount():
-            page = self._nothing
+            self.pages.show_nothing_selected()
         else:
-            page = self._page_without_vms()
-        if page is not self._pages.currentWidget():
-            self._pages.setCurrentWidget(page)
+            self._choose_page_without_vms()
         # An empty list beside an empty page says nothing; hosts in trouble are named under it.
         self.list.setVisible(not self._bare and (self.table.rowCount() > 0 or self.table.shows_hosts))
         self.setWindowTitle(f"{selected[0].name} — guivm" if len(selected) == 1 and self._bare else "guivm")
 
-    def _page_without_vms(self) -> QWidget:
+    def _choose_page_without_vms(self) -> None:
         hosts = self.table.hosts()
         if any(host.state is HostState.CONNECTED for host in hosts):
-            return self._welcome
+            self.pages.show_welcome()
+            return
         for host in hosts:
             if host.state in (HostState.FAILED, HostState.RECONNECTING):
-                self._problem.set_host(host)
-                return self._problem
+                self.pages.show_problem(host)
+                return
         for host in hosts:
             if host.state is HostState.CONNECTING:
-                self._connecting.set_host(host)
-                return self._connecting
-        return self._welcome
+                self.pages.show_connecting(host)
+                return
+        self.pages.show_welcome()
 
     # --- actions --------------------------------------------------------------------------------------
 
@@ -436,7 +393,7 @@ class MainWindow(QMainWindow):
         self.jobs.setVisible(not alone and self._jobs_shown)
         self.vm_page.set_bare(alone)
         if not on:
-            self.messages.withdraw(leave_full_screen_words(self.registry, self._settings))
+            self.messages.withdraw(self._leave_full_screen_words())
         if on:
             self.showFullScreen()
         elif self._was_maximized:
@@ -448,7 +405,12 @@ class MainWindow(QMainWindow):
         page = self.vm_page.deck.current_page
         if alone and page is not None:
             page.focus_screen()
-            self.messages.show_info(leave_full_screen_words(self.registry, self._settings))
+            self.messages.show_info(self._leave_full_screen_words())
+
+    def _leave_full_screen_words(self) -> str:
+        from guivm.views.console_window import leave_full_screen_words
+
+        return leave_full_screen_words(self.registry, self._settings)
 
     # --- jobs -----------------------------------------------------------------------------------------
 
@@ -492,7 +454,7 @@ class MainWindow(QMainWindow):
             self.set_full_screen(False)
         self._memory.keep(self.selected(), still_waiting=self._wanted_key is not None)
         self.consoles.close_all()
-        self.vm_page.deck.disconnect_all()
+        self.pages.disconnect_all()
         event.accept()
 
     def close_at_once(self) -> None:

@@ -16,8 +16,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from guivm.engine.job_types import VmDetails
 from guivm.engine.requests import ReadDetails
-from guivm.engine.types import VmDetails, VmInfo, VmKey, VmState
+from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import GuivmError
 from guivm.views.actions import ActionRegistry
 from guivm.views.art import Art, ElidedLabel, plain_label

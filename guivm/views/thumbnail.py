@@ -21,8 +21,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QWidget
 
+from guivm.engine.job_types import Screenshot
 from guivm.engine.requests import TakeScreenshot
-from guivm.engine.types import Screenshot, VmInfo, VmKey, VmState
+from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import GuivmError
 from guivm.views import icons
 from guivm.views.bridge import Bridge

@@ -1,29 +1,17 @@
-"""What the machine actions do: requests, questions before what cannot be undone, undo after what can."""
+"""What the machine actions do: requests, questions before what cannot be undone, undo after what can.
+
+Requests are imported with the first of them: the list is there before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
-from guivm.engine.requests import (
-    CreateSampleGuest,
-    DiscardSavedState,
-    ForceOff,
-    Pause,
-    PurgeDeleted,
-    Reboot,
-    Reset,
-    Resume,
-    SaveState,
-    SetAutostart,
-    ShutDown,
-    Start,
-    UndoDelete,
-    VmRequest,
-)
-from guivm.engine.types import DeletedVm, HostInfo, VmInfo, VmKey, VmState
+from guivm.engine.types import HostInfo, VmInfo, VmKey, VmState
 from guivm.errors import GuivmError
 from guivm.text import clean_line
 from guivm.views import formats
@@ -31,17 +19,30 @@ from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.messages import MessageBar
 
-_REQUESTS: dict[str, type[VmRequest[None]]] = {
-    "start": Start,
-    "shutdown": ShutDown,
-    "reboot": Reboot,
-    "save": SaveState,
-    "reset": Reset,
-    "force-off": ForceOff,
-    "discard-saved": DiscardSavedState,
-}
+if TYPE_CHECKING:
+    from guivm.engine.job_types import DeletedVm
+    from guivm.engine.requests import VmRequest
+
+_SIMPLE = ("start", "shutdown", "reboot", "save", "reset", "force-off", "discard-saved")
+_HANDLED = frozenset((*_SIMPLE, "pause", "rename", "edit-notes", "autostart", "delete"))
 _ASKED_FIRST = ("reset", "force-off", "discard-saved")
 _SHOWN_NAME = 60
+
+
+def _request_for(action_id: str) -> type[VmRequest[None]]:
+    """Of an action that is one request without further words."""
+    from guivm.engine import requests
+
+    kinds: dict[str, type[VmRequest[None]]] = {
+        "start": requests.Start,
+        "shutdown": requests.ShutDown,
+        "reboot": requests.Reboot,
+        "save": requests.SaveState,
+        "reset": requests.Reset,
+        "force-off": requests.ForceOff,
+        "discard-saved": requests.DiscardSavedState,
+    }
+    return kinds[action_id]
 
 
 class VmCommands(QObject):
@@ -60,7 +61,7 @@ class VmCommands(QObject):
         self._under_way: set[tuple[str, VmKey]] = set()
 
     def handles(self, action_id: str) -> bool:
-        return action_id in _REQUESTS or action_id in ("pause", "rename", "edit-notes", "autostart", "delete")
+        return action_id in _HANDLED
 
     def run(self, action_id: str, selection: Sequence[VmInfo], window: QWidget) -> None:
         """Do it to those of ``selection`` to which it applies; questions belong to ``window``."""
@@ -71,6 +72,8 @@ class VmCommands(QObject):
             case "pause":
                 self._pause_or_resume(vms)
             case "autostart":
+                from guivm.engine.requests import SetAutostart
+
                 on = not all(vm.autostart for vm in vms)
                 for vm in vms:
                     self._submit(action_id, SetAutostart(vm.key, on))
@@ -92,6 +95,8 @@ class VmCommands(QObject):
                 )
             )
             return
+        from guivm.engine.requests import CreateSampleGuest
+
         self._bridge.submit(CreateSampleGuest(local[0].id), self, self.appeared.emit)
 
     # --- requests -------------------------------------------------------------------------------------
@@ -113,10 +118,13 @@ class VmCommands(QObject):
         self._bridge.submit(request, self, done, failed)
 
     def _submit_all(self, action_id: str, vms: Sequence[VmInfo]) -> None:
+        kind = _request_for(action_id)
         for vm in vms:
-            self._submit(action_id, _REQUESTS[action_id](vm.key))
+            self._submit(action_id, kind(vm.key))
 
     def _pause_or_resume(self, vms: Sequence[VmInfo]) -> None:
+        from guivm.engine.requests import Pause, Resume
+
         running = [vm for vm in vms if vm.state is VmState.RUNNING]
         for vm in running:
             self._submit("pause", Pause(vm.key))
@@ -192,9 +200,13 @@ class VmCommands(QObject):
         self._messages.show_info(self.tr("“{name}” was deleted.").format(name=name), actions, advice=advice)
 
     def _undo(self, deleted: DeletedVm) -> None:
+        from guivm.engine.requests import UndoDelete
+
         self._bridge.submit(UndoDelete(deleted), self, self.appeared.emit)
 
     def _purge(self, deleted: DeletedVm) -> None:
+        from guivm.engine.requests import PurgeDeleted
+
         self._bridge.submit(PurgeDeleted(deleted), self, self._on_purged)
 
     def _on_purged(self, freed: int) -> None:

@@ -10,8 +10,8 @@ from guivm.engine.types import VmInfo, VmState
 from guivm.views import icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.art import ElidedLabel
-from guivm.views.forms import set_style_property
 from guivm.views.menus import fill_menu
+from guivm.views.small import set_style_property
 from guivm.views.state_words import state_icon_name, state_sentence, state_word
 from guivm.views.theme import GRID, mix, tokens_for
 

@@ -135,7 +135,6 @@ class VmListPane(QFrame):
         self.count.setProperty("role", "caption")
         self._stack = QStackedWidget(self)
         self._stack.addWidget(self.view)
-        self._stack.addWidget(self._make_no_match())
 
         top = QHBoxLayout()
         top.setContentsMargins(GRID + 4, GRID + 4, GRID + 4, GRID // 2)
@@ -251,7 +250,10 @@ class VmListPane(QFrame):
         else:
             text = ""
         self.count.setText(text)
-        self._stack.setCurrentIndex(1 if self.filter.is_filtering and not shown else 0)
+        no_match = self.filter.is_filtering and not shown
+        if no_match and self._stack.count() == 1:
+            self._stack.addWidget(self._make_no_match())
+        self._stack.setCurrentIndex(1 if no_match else 0)
 
     def _make_no_match(self) -> QWidget:
         page = QWidget(self)

@@ -20,9 +20,9 @@ from guivm.engine.types import VmInfo, VmKey
 from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.console_page import ConsolePage
-from guivm.views.empty_state import StatePage
 from guivm.views.overview_page import OverviewPage
 from guivm.views.settings import Settings
+from guivm.views.state_page import StatePage
 from guivm.views.theme import GRID
 from guivm.views.vm_header import VmHeader
 

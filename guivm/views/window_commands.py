@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from guivm.engine.types import HostState, VmInfo
 from guivm.views.actions import ActionRegistry
@@ -70,6 +70,8 @@ class WindowCommands(QObject):
         dialog.open()
 
     def _choose_file(self, window: QWidget) -> None:
+        from PySide6.QtWidgets import QFileDialog
+
         dialog = QFileDialog(window, self.tr("Open a disk image or ISO"))
         dialog.setObjectName("open-file")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)

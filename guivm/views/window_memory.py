@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
 from guivm.engine.types import HostId, VmInfo, VmKey
+from guivm.views.pages import Pages
 from guivm.views.settings import GEOMETRY, LIST_HEADER, PAGE, SELECTION, SPLITTER, WINDOW_STATE, Settings
 from guivm.views.vm_list import VmListPane
-from guivm.views.vm_page import VmPage
 
 
 class WindowMemory:
@@ -21,14 +21,14 @@ class WindowMemory:
         columns: QSplitter,
         rows: QSplitter,
         vms: VmListPane,
-        page: VmPage,
+        pages: Pages,
         settings: Settings,
     ) -> None:
         self._window = window
         self._columns = columns
         self._rows = rows
         self._list = vms
-        self._page = page
+        self._pages = pages
         self._settings = settings
 
     def restore(self) -> None:
@@ -41,7 +41,6 @@ class WindowMemory:
         if not columns.isEmpty():
             self._columns.restoreState(columns)
         self._list.restore_header(settings.get(LIST_HEADER))
-        self._page.show_page(settings.get(PAGE))
 
     def keep(self, selected: Sequence[VmInfo], *, still_waiting: bool) -> None:
         """``still_waiting``: the VM remembered last time has not appeared yet and stays remembered."""
@@ -51,7 +50,7 @@ class WindowMemory:
         settings.set(WINDOW_STATE, self._rows.saveState())
         settings.set(SPLITTER, self._columns.saveState())
         settings.set(LIST_HEADER, self._list.header_state())
-        settings.set(PAGE, self._page.page)
+        settings.set(PAGE, self._pages.vm_tab)
         if selected:
             settings.set(SELECTION, f"{selected[0].key.host}\n{selected[0].key.uuid}")
         elif not still_waiting:

@@ -14,17 +14,11 @@ import pytest
 from guivm.engine import create, delete, files, images, trash
 from guivm.engine.capabilities import CapabilityCache
 from guivm.engine.context import HandlerContext
-from guivm.engine.jobs import Job
-from guivm.engine.new_vm_xml import MachinePlan
-from guivm.engine.requests import CheckNewVm, CreateVm, Delete, PlanDelete, PurgeDeleted, UndoDelete
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     BootSource,
     DeletedVm,
     DiskSource,
     Firmware,
-    HostId,
-    HostInfo,
-    HostState,
     IsoSource,
     KernelSource,
     NetworkSource,
@@ -32,8 +26,11 @@ from guivm.engine.types import (
     NewVmSpec,
     NoSource,
     VirtType,
-    VmKey,
 )
+from guivm.engine.jobs import Job
+from guivm.engine.new_vm_xml import MachinePlan
+from guivm.engine.requests import CheckNewVm, CreateVm, Delete, PlanDelete, PurgeDeleted, UndoDelete
+from guivm.engine.types import HostId, HostInfo, HostState, VmKey
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import GuivmError, InUseError, WrongStateError
 from tests.helpers.daemon import SessionDaemon

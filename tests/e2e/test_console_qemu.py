@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import Framebuffer, PointerButton, PointerMode, SourceState
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.helpers.rfb_server import Pixels
 

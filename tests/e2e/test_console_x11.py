@@ -166,16 +166,10 @@ def test_a_relative_mouse_moves_without_end(person: Person) -> None:
     person.click_into()
     person.wish("relative")
     person.until("mode", "relative")
-    moved = 0
-    for _ in range(30):
+    for _ in range(30):  # three times the width of the window
+        # One after another: X itself forgets a movement that happens while the pointer is being put back.
         person.do("mousemove_relative", "40", "0")
-    person.do("click", "3")
-    for line in person.until("pointer", 0, 0, 0):
-        if line[0] == "pointer":
-            dx = line[1]
-            assert isinstance(dx, int)
-            moved += dx
-    assert moved == 30 * 40, "three times the width of the window"
+        person.until("pointer", 40, 0, 0)
 
 
 @pytest.mark.parametrize("scale", ["1", "1.25", "1.5", "1.75", "2"])

@@ -35,6 +35,10 @@ def create(app: DrivenApp, name: str, kind: str, path: Path) -> None:
     app.click("name")
     app.key("ctrl+a")
     app.type(name)
+    if kind == "iso":
+        app.click("disk-size")
+        app.key("ctrl+a")
+        app.type("1 GiB")
     app.wait("find('primary').isEnabled()")
     app.click("primary")
     app.wait("not shown('new-vm-form')", 90)

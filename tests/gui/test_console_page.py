@@ -14,8 +14,9 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from guivm.console.faces import ConsoleFace
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.engine.requests import OpenConsole
-from guivm.engine.types import ConsoleEndpoint, VmKey, VmState
+from guivm.engine.types import VmKey, VmState
 from guivm.errors import ConsoleError, OperationError, UnsupportedError
 from guivm.views.bridge import Bridge
 from guivm.views.console_page import FIRST_DELAY_MS, LAST_DELAY_MS, ConsolePage

@@ -18,7 +18,7 @@ from pytestqt.qtbot import QtBot
 from guivm.console.link import LinkTimes
 from guivm.console.rfb_source import RfbSource, make_source
 from guivm.console.source import Framebuffer, PointerButton, PointerMode, Rect, SourceState
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.helpers import rfb_server as srv
 from tests.helpers.rfb_server import KeyMessage, PointerMessage, RequestMessage, ScriptedServer

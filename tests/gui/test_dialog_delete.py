@@ -11,8 +11,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QCheckBox, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from guivm.engine.job_types import DeletedVm, DeletePlan, DiskFate
 from guivm.engine.requests import Delete, PlanDelete
-from guivm.engine.types import DeletedVm, DeletePlan, DiskFate, VmKey, VmState
+from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError, WrongStateError
 from guivm.views.bridge import Bridge
 from guivm.views.dialogs.delete import DeleteDialog

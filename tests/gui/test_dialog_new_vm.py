@@ -14,14 +14,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from guivm.engine.jobs import JobProgress
-from guivm.engine.requests import CheckNewVm, CreateVm, InspectMedia, ReadCapabilities, Start
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     DiskSource,
     FieldProblem,
     Firmware,
-    HostId,
-    HostState,
     IsoSource,
     KernelSource,
     KvmStatus,
@@ -31,8 +27,10 @@ from guivm.engine.types import (
     NewVmField,
     NoSource,
     VirtType,
-    VmKey,
 )
+from guivm.engine.jobs import JobProgress
+from guivm.engine.requests import CheckNewVm, CreateVm, InspectMedia, ReadCapabilities, Start
+from guivm.engine.types import HostId, HostState, VmKey
 from guivm.errors import CancelledError, HostError, ImageError, OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.dialogs.new_vm import NewVmDialog

@@ -31,7 +31,8 @@ from pytestqt.qtbot import QtBot
 
 from guivm.engine import requests as rq
 from guivm.engine.events import VmsChanged
-from guivm.engine.types import DeletedVm, HostState, TrashedFile, VmInfo, VmKey, VmState
+from guivm.engine.job_types import DeletedVm, TrashedFile
+from guivm.engine.types import HostState, VmInfo, VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views import theme
 from guivm.views.bridge import Bridge

@@ -11,8 +11,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from guivm.engine.job_types import DiskInfo, Firmware, NicInfo, Screenshot, VirtType, VmDetails
 from guivm.engine.requests import ReadDetails, TakeScreenshot
-from guivm.engine.types import DiskInfo, Firmware, NicInfo, Screenshot, VirtType, VmDetails, VmInfo, VmKey, VmState
+from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views import hardware_words, thumbnail
 from guivm.views.actions import ActionRegistry

@@ -97,7 +97,7 @@ class SessionDaemon:
         """The command as the pretended user runs it."""
         if os.geteuid() != 0:
             return list(argv)
-        return ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--", *argv]
+        return ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--", *argv]
 
     @property
     def pid(self) -> int:

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from guivm.engine import requests as rq
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, Listener, VmsChanged, VmsReset
-from guivm.engine.jobs import Job, JobInfo
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     ConsoleEndpoint,
     DeletedVm,
     DeletePlan,
@@ -23,9 +22,6 @@ from guivm.engine.types import (
     FieldProblem,
     Firmware,
     HostCapabilities,
-    HostId,
-    HostInfo,
-    HostState,
     KvmStatus,
     MediaInfo,
     MediaKind,
@@ -34,10 +30,9 @@ from guivm.engine.types import (
     Screenshot,
     VirtType,
     VmDetails,
-    VmInfo,
-    VmKey,
-    VmState,
 )
+from guivm.engine.jobs import Job, JobInfo
+from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey, VmState
 from guivm.errors import (
     GuivmError,
     HostError,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from guivm.engine.types import ConsoleEndpoint
+from guivm.engine.job_types import ConsoleEndpoint
 
 Pixels = NDArray[np.uint8]
 

@@ -14,20 +14,17 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from guivm.console import rfb_source
 from guivm.engine import requests as rq
-from guivm.engine.jobs import JobProgress
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     ConsoleEndpoint,
     DeletePlan,
     DiskFate,
     FieldProblem,
-    HostId,
-    HostState,
     KvmStatus,
     NewVmField,
     Screenshot,
-    VmKey,
-    VmState,
 )
+from guivm.engine.jobs import JobProgress
+from guivm.engine.types import HostId, HostState, VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow

@@ -13,8 +13,9 @@ import libvirt
 from lxml import etree
 
 from guivm.engine.context import HandlerContext
+from guivm.engine.job_types import HostCapabilities, KvmStatus
 from guivm.engine.jobs import Job
-from guivm.engine.types import HostCapabilities, HostId, HostInfo, HostState, KvmStatus
+from guivm.engine.types import HostId, HostInfo, HostState
 
 HOST = HostId("qemu:///session")
 

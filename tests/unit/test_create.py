@@ -15,18 +15,11 @@ from hypothesis import strategies as st
 
 from guivm.engine import create, delete, images, sample_guest
 from guivm.engine.context import HandlerContext
-from guivm.engine.new_vm_check import blocked_folder, name_problem
-from guivm.engine.new_vm_xml import MachinePlan, build_domain
-from guivm.engine.references import collect_references
-from guivm.engine.requests import CheckNewVm, CreateSampleGuest, CreateVm, Delete
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     BootSource,
     DiskSource,
     FieldProblem,
     Firmware,
-    HostId,
-    HostInfo,
-    HostState,
     IsoSource,
     KernelSource,
     NetworkSource,
@@ -35,6 +28,11 @@ from guivm.engine.types import (
     NoSource,
     VirtType,
 )
+from guivm.engine.new_vm_check import blocked_folder, name_problem
+from guivm.engine.new_vm_xml import MachinePlan, build_domain
+from guivm.engine.references import collect_references
+from guivm.engine.requests import CheckNewVm, CreateSampleGuest, CreateVm, Delete
+from guivm.engine.types import HostId, HostInfo, HostState
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import CancelledError, GuivmError, HostError, OperationError, UnsupportedError
 from tests.helpers.small_libvirt import (

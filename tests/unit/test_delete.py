@@ -14,8 +14,9 @@ import pytest
 from guivm.engine import delete, trash
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import rename_new
+from guivm.engine.job_types import DeletedVm, DiskFate
 from guivm.engine.requests import Delete, PlanDelete, PurgeDeleted, UndoDelete
-from guivm.engine.types import DeletedVm, DiskFate, VmKey
+from guivm.engine.types import VmKey
 from guivm.errors import GuivmError, InUseError, OperationError, WrongStateError
 from tests.helpers.small_libvirt import HOST, SmallConnection, SmallDomain, SmallSnapshot, refusal, small_context
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from guivm.engine import images
 from guivm.engine.image_headers import read_header
-from guivm.engine.types import MediaKind
+from guivm.engine.job_types import MediaKind
 from guivm.errors import CancelledError, ImageError, NoSpaceError, OperationError
 
 _MIB = 1 << 20

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from guivm.engine.details import parse_details
+from guivm.engine.job_types import DiskInfo, Firmware, NicInfo, VirtType
 from guivm.engine.reader import NOTES_LIMIT, observed, texts_of
-from guivm.engine.types import DiskInfo, Firmware, HostId, NicInfo, VirtType, VmKey, VmState
+from guivm.engine.types import HostId, VmKey, VmState
 
 KEY = VmKey(HostId("test:///reader"), "6695eb01-f6a4-8304-79aa-97f2502e193f")
 S = VmState

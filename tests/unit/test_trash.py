@@ -10,7 +10,8 @@ import pytest
 
 from guivm.engine import trash
 from guivm.engine.files import rename_new, write_new
-from guivm.engine.types import DeletedVm, HostId, TrashedFile, VmKey
+from guivm.engine.job_types import DeletedVm, TrashedFile
+from guivm.engine.types import HostId, VmKey
 from guivm.errors import OperationError
 
 KEY = VmKey(HostId("qemu:///session"), "11111111-2222-3333-4444-555555555555")

@@ -7,8 +7,9 @@ import os
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
+from guivm.engine.job_types import DeletedVm, DeletePlan, DiskFate
 from guivm.engine.requests import Delete, PlanDelete
-from guivm.engine.types import DeletedVm, DeletePlan, DiskFate, VmInfo
+from guivm.engine.types import VmInfo
 from guivm.errors import CancelledError, GuivmError
 from guivm.text import clean_line
 from guivm.views import formats

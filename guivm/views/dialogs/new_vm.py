@@ -9,18 +9,9 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QCheckBox, QWidget
 
+from guivm.engine.job_types import FieldProblem, HostCapabilities, MediaInfo, MediaKind, NewVmField, VirtType
 from guivm.engine.requests import CheckNewVm, CreateVm, InspectMedia, ReadCapabilities, Start
-from guivm.engine.types import (
-    FieldProblem,
-    HostCapabilities,
-    HostId,
-    HostInfo,
-    MediaInfo,
-    MediaKind,
-    NewVmField,
-    VirtType,
-    VmKey,
-)
+from guivm.engine.types import HostId, HostInfo, VmKey
 from guivm.errors import GuivmError
 from guivm.text import clean_line
 from guivm.views import formats

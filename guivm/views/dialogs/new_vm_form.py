@@ -10,14 +10,11 @@ from typing import TypeVar
 from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from guivm.engine.types import (
+from guivm.engine.job_types import (
     BootSource,
     DiskSource,
     Firmware,
     HostCapabilities,
-    HostId,
-    HostInfo,
-    HostState,
     IsoSource,
     KernelSource,
     NetworkSource,
@@ -26,6 +23,7 @@ from guivm.engine.types import (
     NoSource,
     VirtType,
 )
+from guivm.engine.types import HostId, HostInfo, HostState
 from guivm.views import formats
 from guivm.views.dialogs.choices import CardChooser, SegmentedChooser
 from guivm.views.dialogs.memory_field import MemoryField

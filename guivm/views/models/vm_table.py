@@ -15,7 +15,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from guivm.engine.events import VmsChanged, VmsReset
 from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
 from guivm.views import formats
-from guivm.views.forms import plain_tooltip
+from guivm.views.small import plain_tooltip
 from guivm.views.state_words import state_rank, state_word
 
 # More changes than this at once are taken in slices, one per turn of the event loop.
@@ -151,6 +151,7 @@ class VmTableModel(QAbstractTableModel):
         if len(self._hosts) == 1 and self._vms:
             self._touch_rows(range(len(self._vms)), _ROW)
 
+    @Slot(object)
     def reset_host(self, event: VmsReset) -> None:
         """Take the whole list of a host. The model resets only when it was empty; else rows come and go."""
         self._forget_waiting(event.host)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guivm import paths, startup
+from guivm.__main__ import window_uris
+from guivm.engine.reader import texts_of
+
+
+@pytest.mark.parametrize(
+    ("argv", "uris"),
+    [
+        ([], []),
+        (["--connect", "test:///default"], ["test:///default"]),
+        (["--connect", "a:///", "--connect", "b:///"], ["a:///", "b:///"]),
+        (["--connect"], None),
+        (["--connect", "--version"], None),
+        (["--connect=a:///"], None),
+        (["list"], None),
+        (["list", "--json"], None),
+        (["--connect", "a:///", "list"], None),
+        (["--help"], None),
+    ],
+)
+def test_what_opens_the_window_without_a_parser(argv: list[str], uris: list[str] | None) -> None:
+    assert window_uris(argv) == uris
+
+
+@pytest.fixture
+def _normal() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    yield
+    sys.setswitchinterval(interval)
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_normal")
+def test_the_hurry_ends() -> None:
+    interval = sys.getswitchinterval()
+    startup.hurry()
+    assert not gc.isenabled()
+    assert sys.getswitchinterval() < interval
+    startup.settle()
+    assert sys.getswitchinterval() == pytest.approx(interval)
+
+
+def test_directories_follow_the_specification(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative/is/ignored")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "")
+    assert paths.cache_dir() == tmp_path / "elsewhere" / "guivm"
+    assert paths.config_dir() == tmp_path / ".config" / "guivm"
+    assert paths.data_dir() == tmp_path / ".local/share/guivm"
+    assert paths.log_dir() == tmp_path / ".local/state/guivm"
+    assert paths.log_dir().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_list_does_not_expand_entities() -> None:
+    bomb = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><domain><name>x&b;</name></domain>"
+    assert "a" not in texts_of(bomb).name

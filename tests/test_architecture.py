@@ -22,6 +22,11 @@ PURE_ENGINE = {f"guivm.engine.{name}" for name in ("types", "job_types", "reques
 FORBIDDEN = {
     "engine": (*QT, "guivm.views", "guivm.console", "guivm.app", "guivm.cli"),
     "console/rfb": (*QT, *LIBVIRT, "guivm.views", "guivm.engine", "socket", "threading", "selectors"),
+    "console/typing": (*QT, *LIBVIRT, "guivm.views"),
+    "console/screentext": (*QT, *LIBVIRT, "guivm.views", "socket"),
+    "console/recording": (*QT, *LIBVIRT, "guivm.views"),
+    "console/serial": (*QT, *LIBVIRT, "guivm.views"),
+    "automation": (*QT, *LIBVIRT, "guivm.views", "guivm.app", "guivm.cli"),
     "console": (*LIBVIRT, "guivm.views", "guivm.app", "guivm.cli"),
     "views": (*LIBVIRT, "guivm.app", "guivm.cli"),
 }

@@ -53,10 +53,65 @@ class KeyboardLeds(enum.IntFlag):
     CAPS_LOCK = 4
 
 
+class SourceFeature(enum.Flag):
+    """What a source can do beyond pixels, keys and pointer; known once it is connected, and it may grow."""
+
+    NONE = 0
+    RESIZE = enum.auto()  # request_size is understood
+    POWER = enum.auto()  # send_power is understood
+    CLIPBOARD = enum.auto()  # Unicode text in both directions
+    SOUND = enum.auto()
+
+
+class PowerAction(enum.Enum):
+    """Values of the XVP extension's client messages (rfbproto, "xvp")."""
+
+    SHUTDOWN = 2
+    REBOOT = 3
+    RESET = 4
+
+
+class ClipboardPolicy(enum.Enum):
+    """Which way text may go between the clipboards of guest and desktop."""
+
+    OFF = "off"
+    TO_GUEST = "to-guest"
+    FROM_GUEST = "from-guest"
+    BOTH = "both"
+
+    @property
+    def to_guest(self) -> bool:
+        return self in (ClipboardPolicy.TO_GUEST, ClipboardPolicy.BOTH)
+
+    @property
+    def from_guest(self) -> bool:
+        return self in (ClipboardPolicy.FROM_GUEST, ClipboardPolicy.BOTH)
+
+
+class Quality(enum.Enum):
+    """What a person chooses for a display that comes over a network; a local one is always exact."""
+
+    AUTO = "auto"  # by the measured throughput; lossy only where it has to be
+    BEST = "best"  # every pixel exact
+    BALANCED = "balanced"  # slightly lossy where that helps
+    FAST = "fast"  # as few bytes as possible
+
+
 @dataclass(frozen=True, slots=True)
 class Rect:
     """Pixels of the framebuffer; always inside it, never empty."""
 
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One of the guest's screens: its place in the framebuffer, pixels. ``id``: the server's own number for it."""
+
+    id: int
     x: int
     y: int
     width: int

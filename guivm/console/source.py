@@ -9,23 +9,33 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from guivm.console.frame import (
+    ClipboardPolicy,
     CursorShape,
     Framebuffer,
+    Head,
     KeyboardLeds,
     PointerButton,
     PointerMode,
+    PowerAction,
+    Quality,
     Rect,
+    SourceFeature,
     SourceState,
 )
 
 __all__ = [
+    "ClipboardPolicy",
     "CursorShape",
     "DisplaySource",
     "Framebuffer",
+    "Head",
     "KeyboardLeds",
     "PointerButton",
     "PointerMode",
+    "PowerAction",
+    "Quality",
     "Rect",
+    "SourceFeature",
     "SourceState",
 ]
 
@@ -44,6 +54,9 @@ class DisplaySource(QObject):
     pointerModeChanged = Signal(object)  # PointerMode
     ledsChanged = Signal(object)  # KeyboardLeds
     nameChanged = Signal(str)
+    headsChanged = Signal(object)  # tuple[Head, ...]: at least one
+    featuresChanged = Signal(object)  # SourceFeature
+    clipboardReceived = Signal(str)  # the guest's text (capped, no control characters but line ends); only if allowed
     bell = Signal()
 
     @property
@@ -59,6 +72,17 @@ class DisplaySource(QObject):
     def framebuffer(self) -> Framebuffer | None:
         """The one last announced by ``resized``, or None before the first."""
         raise NotImplementedError
+
+    @property
+    def features(self) -> SourceFeature:
+        """What can be asked of it; NONE before it is connected."""
+        return SourceFeature.NONE
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The guest's screens, as far as the server tells; one that is the whole framebuffer otherwise."""
+        fb = self.framebuffer
+        return () if fb is None else (Head(0, 0, 0, fb.width, fb.height),)
 
     def open(self) -> None:
         """Start the thread and connect. Call once."""
@@ -86,3 +110,20 @@ class DisplaySource(QObject):
     def set_visible(self, visible: bool) -> None:
         """While not visible a source may ask for nothing more than keeps it connected. GUI thread."""
         raise NotImplementedError
+
+    # What only some sources can do; the others do nothing.
+
+    def request_size(self, width: int, height: int) -> None:
+        """Ask the guest for a screen of this size in pixels (RESIZE). It may refuse, or choose another. GUI thread."""
+
+    def send_power(self, action: PowerAction) -> None:
+        """Ask for the guest to be shut down, restarted or reset (POWER). GUI thread."""
+
+    def set_clipboard_policy(self, policy: ClipboardPolicy) -> None:
+        """OFF until told otherwise: nothing is sent, announced or received against the policy. GUI thread."""
+
+    def send_clipboard(self, text: str) -> None:
+        """The desktop's clipboard changed; offered to the guest if the policy allows. GUI thread."""
+
+    def set_quality(self, quality: Quality) -> None:
+        """How a display over a network is encoded; of no effect on a local one. GUI thread."""

@@ -15,9 +15,8 @@ from guivm.console.rfb import wire
 from guivm.console.rfb.auth import CHALLENGE_BYTES, vnc_response
 from guivm.console.rfb.damage import Damage
 from guivm.console.rfb.decoders import Decoder
-from guivm.console.rfb.decoders.copyrect import CopyRectDecoder
 from guivm.console.rfb.decoders.cursor import alpha_cursor, masked_cursor
-from guivm.console.rfb.decoders.raw import RawDecoder
+from guivm.console.rfb.decoders.table import make_decoders
 from guivm.console.rfb.errors import RfbAuthError, RfbEndError, RfbError
 from guivm.console.rfb.events import (
     Bell,
@@ -82,7 +81,7 @@ class RfbSession:
         self._damage = Damage(1, 1)
         self._updates_wanted = True
         self._request_pending = False
-        self._decoders: dict[int, Decoder] = {Encoding.RAW: RawDecoder(), Encoding.COPY_RECT: CopyRectDecoder()}
+        self._decoders: dict[int, Decoder] = make_decoders()
         self._targets: list[memoryview] = []
         self._target_index = 0
         self._demand = 0

@@ -21,6 +21,9 @@ def main() -> int:
         from guivm.cli import main as cli_main
 
         return cli_main(sys.argv[1:])
+    from guivm import startup
+
+    startup.hurry()
     # Without argparse and the words of twenty verbs the window is there a tenth sooner.
     from guivm.app import run_window
 

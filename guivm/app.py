@@ -46,7 +46,7 @@ class Application:
         for uri in uris or [default_uri()]:
             self.engine.open_host(uri)
 
-        startup.spare_feature_search()
+        startup.spare_pyside()
         from guivm.views.bridge import Bridge
         from guivm.views.garbage import GarbageCollector
         from guivm.views.settings import EXTRA_HOSTS, Settings
@@ -116,8 +116,7 @@ class Application:
 
 
 def run_window(uris: Sequence[str]) -> int:
-    """``guivm`` without a verb."""
-    startup.hurry()
+    """``guivm`` without a verb; :func:`guivm.startup.hurry` was called."""
     return Application(uris).run()
 
 

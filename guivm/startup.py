@@ -5,8 +5,17 @@ Each figure is of a start with ten VMs, of about 250 ms, on the computer it was 
 
 from __future__ import annotations
 
+import builtins
 import gc
 import sys
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from threading import RLock
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
 
 # Python's own is 5 ms: a thread that comes back from libvirt waits that long for each of its answers while the GUI
 # thread imports Qt.
@@ -27,21 +36,98 @@ def settle() -> None:
     gc.freeze()
 
 
-def spare_feature_search() -> None:
-    """Keep PySide6 from reading the source of every module imported after it (15 ms, and the texts stay in memory).
+def spare_pyside() -> None:
+    """Import PySide6's foundation without what only its tools and its error messages need. Before any other of it.
 
-    Its shibokensupport.feature looks there for the word PySide6, to know to which modules ``from __feature__ import``
-    may apply. guivm has no use for those features, and without them what is found is never asked for.
+    - The signature modules (35 ms, mostly regular expressions) are loaded when the first signature is asked for: by the
+      message of a TypeError, or by help(). This needs shiboken6's support files unpacked, as ``./dev`` does it with
+      ``SBK_EMBED=0`` (signature_bootstrap.py in shiboken6); packed into the library they are loaded as ever.
+    - shibokensupport.feature no longer takes part in every import statement, and no longer reads the source of every
+      module imported later (15 ms, and the texts stay in memory). It looks there for the word PySide6, to know to which
+      modules ``from __feature__ import`` may apply; guivm has no use for those features, and without them what is found
+      is never asked for.
     """
-    import shiboken6  # noqa: F401  (brings shibokensupport)
-
+    if "shiboken6" not in sys.modules:
+        put_off = _PutOff(_SIGNATURE_MODULES | _UNPACKERS)
+        sys.meta_path.insert(0, put_off)
+        try:
+            import shiboken6  # noqa: F401  (brings shibokensupport)
+        finally:
+            sys.meta_path.remove(put_off)
     try:
         from shibokensupport import feature  # type: ignore[import-not-found]
     except ImportError:  # another version of PySide6 may keep it elsewhere; then it reads
         return
     if hasattr(feature, "feature_imported"):
         feature.feature_imported = _nothing_to_find
+    builtins.__import__ = getattr(builtins, "__orig_import__", builtins.__import__)
 
 
 def _nothing_to_find(module: object) -> None:
     return None
+
+
+# Not "mapping": libshiboken reads that module's dictionary without asking the module.
+_SIGNATURE_MODULES = frozenset(
+    f"shibokensupport.signature.{name}"
+    for name in ("errorhandler", "layout", "parser", "lib.enum_sig", "lib.pyi_generator", "lib.tool")
+)
+
+
+# What shiboken6 unpacks its support files with, where they are not unpacked already.
+_UNPACKERS = frozenset(("base64", "zipfile"))
+
+
+class _PutOff:
+    """On ``sys.meta_path``: the named modules run when something is first looked for in them.
+
+    importlib.util.LazyLoader will not do: to it the look at ``__spec__``, with which shiboken6 publishes its modules
+    under a second name, is a use.
+    """
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._names:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = cast("Loader", _LateLoader(spec.loader))  # importlib.abc is not worth its 3 ms
+        return spec
+
+
+class _LateLoader:
+    def __init__(self, real: SourceFileLoader) -> None:
+        self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return LateModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert isinstance(module, LateModule)
+        module._real_loader = self._real
+
+
+class LateModule(ModuleType):
+    """A module that is not yet run. What every module has (``__spec__``, ``__name__``) is there all the same."""
+
+    _real_loader: SourceFileLoader | None
+    _running = RLock()
+
+    def __getattr__(self, name: str) -> object:
+        """Only asked for what is not there."""
+        with LateModule._running:
+            loader = self.__dict__.pop("_real_loader", None)
+            if loader is not None:
+                loader.exec_module(self)
+        try:
+            return self.__dict__[name]
+        except KeyError:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
+
+    @property
+    def is_run(self) -> bool:
+        return "_real_loader" not in self.__dict__

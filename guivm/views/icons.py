@@ -62,7 +62,8 @@ def pixmap(name: str, color: QColor, size: QSize, scale: float = 1.0) -> QPixmap
 def paint(painter: QPainter, rect: QRect, name: str, color: QColor) -> None:
     """Paint the icon centred in ``rect``, as large as fits, sharp at the device's scale."""
     side = min(rect.width(), rect.height())
-    image = pixmap(name, color, QSize(side, side), painter.device().devicePixelRatio())
+    # Not painter.device(): to find out what that is PySide6 makes the classes of every device there can be.
+    image = pixmap(name, color, QSize(side, side), painter.deviceTransform().m11())
     painter.drawPixmap(
         QPoint(rect.x() + (rect.width() - side) // 2, rect.y() + (rect.height() - side) // 2),
         image,

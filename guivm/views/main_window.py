@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, Qt, Slot
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QMainWindow,
     QMenu,
@@ -36,6 +36,8 @@ from guivm.views.window_commands import WindowCommands
 from guivm.views.window_memory import WindowMemory, remembered_selection
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+
     from guivm.views.vm_page import VmPage
 
 _STATE_VERSION = 1
@@ -181,7 +183,8 @@ class MainWindow(QMainWindow):
     def _read_engine(self) -> None:
         """What the engine knew before the window listened."""
         for host in self._bridge.engine.hosts():
-            self._on_host(host)
+            self.table.set_host(host)
+            self.notices.set_host(host)
             vms = self._bridge.engine.vms(host.id)
             if vms:
                 self.table.reset_host(VmsReset(host.id, vms))

@@ -231,7 +231,9 @@ class MessageBar(QWidget):
         self.setObjectName("messages")
         self.setAccessibleName(self.tr("Messages"))
         self._cards: list[MessageCard] = []  # oldest first
+        self._host = host
         self._below: QWidget | None = None
+        self._follows = False
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(2 * GRID, GRID, 2 * GRID, 2 * GRID)
         self._layout.setSpacing(GRID)
@@ -240,12 +242,10 @@ class MessageBar(QWidget):
         self._more.hide()
         self._layout.addWidget(self._more)
         self.hide()
-        host.installEventFilter(self)
 
     def stay_above(self, widget: QWidget) -> None:
         """Do not cover this widget, which stands at the host's lower edge when it is shown."""
         self._below = widget
-        widget.installEventFilter(self)
         self._place()
 
     # --- showing --------------------------------------------------------------------------------------
@@ -335,9 +335,22 @@ class MessageBar(QWidget):
         self._more.setVisible(waiting > 0)
         if waiting > 0:
             self._more.setText(self.tr("{n} earlier").format(n=waiting))
+        self._follow(bool(self._cards))
         self.setVisible(bool(self._cards))
         self._place()
         self.raise_()
+
+    def _follow(self, follows: bool) -> None:
+        """Watch where to stand, while there is something to show: the first event that reaches a filter in Python makes
+        PySide6 build the classes of all events there are."""
+        if follows == self._follows:
+            return
+        self._follows = follows
+        for widget in (self._host, self._below):
+            if widget is not None and follows:
+                widget.installEventFilter(self)
+            elif widget is not None:
+                widget.removeEventFilter(self)
 
     @Slot()
     def _place(self) -> None:

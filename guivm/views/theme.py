@@ -34,7 +34,7 @@ _ACCENT = "#2f6fdb"
 _FUSION_ACCENT = "#308cc6"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # what nobody uses of so many fields is not generated
 class Tokens:
     """The colours of one scheme, by meaning."""
 

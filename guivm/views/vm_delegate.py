@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPainterPath, QPen
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtGui import QCursor, QFont, QFontMetrics, QPainter, QPainterPath, QPalette, QPen
+from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOptionViewItem
 
 from guivm.engine.types import VmInfo
 from guivm.views import icons
@@ -25,7 +25,15 @@ def quiet_line(vm: VmInfo, host_label: str) -> str:
 
 
 class VmDelegate(QStyledItemDelegate):
-    """Paints two-line rows in the name column and quiet text in the others."""
+    """Paints two-line rows in the name column and quiet text in the others.
+
+    What a row looks like is asked of the view and not of ``option.state``: touching that makes PySide6 build the whole
+    of QStyle with its hundreds of constants, which takes a fiftieth of the time in which the window starts.
+    """
+
+    def __init__(self, view: QAbstractItemView) -> None:
+        super().__init__(view)
+        self._view = view
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         height = max(QFontMetrics(option.font).height() * 2 + 2 * GRID, _BADGE + 2 * GRID)
@@ -40,7 +48,7 @@ class VmDelegate(QStyledItemDelegate):
         tokens = tokens_for(option.palette)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        self._paint_background(painter, option, tokens)
+        self._paint_background(painter, option, index, tokens)
         if index.column() == Column.NAME:
             vm = index.data(Role.VM)
             if isinstance(vm, VmInfo):
@@ -58,11 +66,21 @@ class VmDelegate(QStyledItemDelegate):
             painter.drawText(rect, int(alignment), text)
         painter.restore()
 
-    def _paint_background(self, painter: QPainter, option: QStyleOptionViewItem, tokens: Tokens) -> None:
-        selected = bool(option.state & QStyle.StateFlag.State_Selected)
-        hovered = bool(option.state & QStyle.StateFlag.State_MouseOver)
-        ring = QStyle.StateFlag.State_HasFocus | QStyle.StateFlag.State_KeyboardFocusChange
-        focused = option.state & ring == ring
+    def _paint_background(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+        tokens: Tokens,
+    ) -> None:
+        view = self._view
+        selected = view.selectionModel().isSelected(index)
+        hovered = view.underMouse() and self._pointed_row() == index.row()
+        focused = (
+            view.hasFocus()
+            and view.window().testAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange)
+            and view.currentIndex() == index
+        )
         if not (selected or hovered or focused):
             return
         rect = QRectF(option.rect).adjusted(0, 1, 0, -1)
@@ -76,7 +94,7 @@ class VmDelegate(QStyledItemDelegate):
         painter.save()
         painter.setClipRect(option.rect)
         if selected:
-            active = bool(option.state & QStyle.StateFlag.State_Active)
+            active = option.palette.currentColorGroup() != QPalette.ColorGroup.Inactive
             painter.fillPath(path, tokens.selection if active else tokens.pressed)
         elif hovered:
             painter.fillPath(path, tokens.hover)
@@ -84,6 +102,10 @@ class VmDelegate(QStyledItemDelegate):
             painter.setPen(QPen(tokens.accent, 1))
             painter.drawPath(path)
         painter.restore()
+
+    def _pointed_row(self) -> int:
+        viewport = self._view.viewport()
+        return self._view.indexAt(viewport.mapFromGlobal(QCursor.pos())).row()
 
     def _paint_vm(
         self, painter: QPainter, option: QStyleOptionViewItem, vm: VmInfo, host_label: str, tokens: Tokens

@@ -38,6 +38,7 @@ IDLE_S = 20.0
 PEER = "virt-manager"
 
 _ROOT = Path(__file__).resolve().parents[2]
+_OBSERVED = "from tests.bench.observed import main; main()"
 _PEER_TITLE = "Virtual Machine Manager"
 
 
@@ -142,7 +143,7 @@ def start_ours(start: Start) -> Run:
     """The application under the observer, once."""
     read_fd, write_fd = os.pipe()
     try:
-        argv = [sys.executable, "-m", "tests.bench.observed", str(write_fd), str(start.size.domains)]
+        argv = [sys.executable, "-c", _OBSERVED, str(write_fd), str(start.size.domains)]
         try:
             with window_watch(start.env) as watch:
                 begin = time.monotonic_ns()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +67,38 @@ def test_directories_follow_the_specification(tmp_path: Path, monkeypatch: pytes
 def test_a_list_does_not_expand_entities() -> None:
     bomb = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]><domain><name>x&b;</name></domain>"
     assert "a" not in texts_of(bomb).name
+
+
+_PYSIDE = """
+import sys
+from guivm import startup
+
+startup.spare_pyside()
+import PySide6.QtWidgets
+put_off = [module for module in set(sys.modules.values()) if isinstance(module, startup.LateModule) and "signature" in module.__name__]
+from PySide6.QtCore import QObject, QSize
+
+def shown(work):
+    try:
+        work()
+    except (TypeError, AttributeError) as error:
+        return str(error)
+
+print(len(put_off))
+print(shown(lambda: QSize("wide", "high")))
+print(shown(lambda: QObject(unheard_of=1)))
+from shibokensupport.signature import get_signature
+print(get_signature(QSize.scaled))
+print(sum(module.is_run for module in put_off))
+"""
+
+
+def test_what_is_put_off_of_pyside_comes_when_it_is_needed() -> None:
+    done = subprocess.run([sys.executable, "-c", _PYSIDE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    put_off, *shown = done.stdout.split("\n", 1)
+    assert put_off == "6"
+    assert "called with wrong argument types" in shown[0]
+    assert "unheard_of" in shown[0]
+    assert "(self, s: PySide6.QtCore.QSize" in shown[0]
+    assert shown[0].endswith("4\n")  # not the two that write type stubs

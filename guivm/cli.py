@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from guivm import __version__
+from guivm.automation.command import VERBS as AUTOMATION_VERBS
+from guivm.automation.command import Task, add_verbs, perform, perform_at, prepare, tell_checked, tell_problems
+from guivm.automation.script import ScriptError
 from guivm.errors import (
     CancelledError,
     GuivmError,
@@ -131,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     shot = add("screenshot", "save a picture of a virtual machine's screen")
     shot.add_argument("vm", metavar="VM")
     shot.add_argument("file", metavar="FILE", type=Path, help="where to save it; .png, .ppm, .jpg or .bmp")
+    add_verbs(add)
     return parser
 
 
@@ -171,7 +175,18 @@ def main(argv: Sequence[str]) -> int:
             from guivm.app import run_console
 
             return run_console(uris, arguments.vm)
+        if arguments.verb in AUTOMATION_VERBS:
+            arguments.task = prepare(arguments)
+            if getattr(arguments, "check", False):
+                tell_checked(arguments.task, as_json=arguments.json)
+                return Exit.OK
+            if arguments.task.display is not None:
+                done = perform_at(arguments.task, arguments.task.display, as_json=arguments.json)
+                return Exit.OK if done else Exit.FAILED
         return _run_verb(arguments, uris)
+    except ScriptError as error:
+        tell_problems(error, as_json=arguments.json)
+        return Exit.USAGE
     except GuivmError as error:
         print(f"guivm: {error}", file=sys.stderr)
         return exit_code(error)
@@ -235,6 +250,8 @@ class Session:
                 self._delete(self._find(hosts, arguments.vm), arguments)
             case "screenshot":
                 self._screenshot(self._find(hosts, arguments.vm), arguments.file)
+            case "automate" | "type" | "key":
+                return self._automate(self._find(hosts, arguments.vm), arguments.task)
             case verb:
                 vm = self._find(hosts, arguments.vm)
                 request: type[requests.VmRequest[None]] = getattr(requests, _SIMPLE_VERBS[verb][0])
@@ -418,6 +435,15 @@ class Session:
         save_picture(shot.data, file)
         if self._as_json:
             _print_json({"uuid": vm.key.uuid, "name": vm.name, "file": str(file)})
+
+    def _automate(self, vm: VmInfo, task: Task) -> Exit:
+        from guivm.engine.requests import OpenConsole
+
+        if not perform(task, self._ask(OpenConsole(vm.key)), as_json=self._as_json):
+            return Exit.FAILED
+        if not task.is_script:
+            self._print_vm(vm)
+        return Exit.OK
 
     def _print_vm(self, vm: VmInfo) -> None:
         """With --json, the VM as it is now."""

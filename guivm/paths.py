@@ -48,3 +48,22 @@ def log_dir() -> Path:
     import platformdirs
 
     return _private(Path(platformdirs.user_state_dir(_APP)))
+
+
+def runtime_dir() -> Path:
+    """``$XDG_RUNTIME_DIR/guivm``: sockets of running programs; where there is none, a directory in ``/tmp``.
+
+    Raises PermissionError when somebody else has taken the name in ``/tmp``.
+    """
+    import os
+    import stat
+    import tempfile
+
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given and Path(given).is_dir():
+        return _private(Path(given) / _APP)
+    path = _private(Path(tempfile.gettempdir()) / f"{_APP}-{os.geteuid()}")
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) != 0o700:
+        raise PermissionError(f"{path} is not ours alone")
+    return path

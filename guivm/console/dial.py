@@ -9,7 +9,8 @@ import socket
 import time
 from collections.abc import Callable
 
-from guivm.engine.job_types import ConsoleEndpoint
+from guivm.console.tunnel import Tunnel, tunnel_to_tcp, tunnel_to_unix
+from guivm.engine.job_types import ConsoleEndpoint, SshTarget
 from guivm.errors import ConsoleError
 
 Wait = Callable[[socket.socket | None, int, float], int]
@@ -18,8 +19,8 @@ Wait = Callable[[socket.socket | None, int, float], int]
 _BACKLOG_PAUSE_S = 0.05
 
 
-def dial(endpoint: ConsoleEndpoint, timeout_s: float, wait: Wait) -> socket.socket:
-    """A connected, non-blocking socket. Raises ConsoleError, and what ``wait`` raises.
+def dial(endpoint: ConsoleEndpoint, timeout_s: float, wait: Wait) -> tuple[socket.socket, Tunnel | None]:
+    """A connected, non-blocking socket, and what has to live as long. Raises ConsoleError, and what ``wait`` raises.
 
     Looking up a host name is the one thing that cannot be interrupted.
     """
@@ -28,15 +29,17 @@ def dial(endpoint: ConsoleEndpoint, timeout_s: float, wait: Wait) -> socket.sock
         if endpoint.fd is not None:
             sock = socket.socket(fileno=endpoint.fd)
             sock.setblocking(False)
-            return sock
+            return sock, None
+        if endpoint.ssh is not None:
+            return _tunnelled(endpoint, endpoint.ssh, deadline, wait)
         if endpoint.unix_path is not None:
-            return _connect(socket.AF_UNIX, endpoint.unix_path, deadline, wait)
+            return _connect(socket.AF_UNIX, endpoint.unix_path, deadline, wait), None
         assert endpoint.tcp is not None
         host, port = endpoint.tcp
         failure: OSError | None = None
         for family, _kind, _proto, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             try:
-                return _connect(family, address, deadline, wait)
+                return _connect(family, address, deadline, wait), None
             except OSError as error:
                 failure = error
         raise failure or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
@@ -46,6 +49,17 @@ def dial(endpoint: ConsoleEndpoint, timeout_s: float, wait: Wait) -> socket.sock
             advice="Reconnect once the virtual machine runs.",
             details=f"{endpoint.unix_path or endpoint.tcp or 'descriptor'}: {error}",
         ) from error
+
+
+def _tunnelled(
+    endpoint: ConsoleEndpoint, target: SshTarget, deadline: float, wait: Wait
+) -> tuple[socket.socket, Tunnel]:
+    if endpoint.unix_path is not None:
+        tunnel, sock = tunnel_to_unix(target, endpoint.unix_path, deadline, wait)
+        return sock, tunnel
+    assert endpoint.tcp is not None
+    tunnel = tunnel_to_tcp(target, *endpoint.tcp)
+    return tunnel.stdio, tunnel
 
 
 def _connect(family: int, address: object, deadline: float, wait: Wait) -> socket.socket:

@@ -6,8 +6,11 @@ import enum
 from dataclasses import dataclass
 
 from PySide6.QtCore import QCoreApplication, QEasingCurve, QSize, Qt, QTimer, QVariantAnimation, Signal, Slot
-from PySide6.QtGui import QFont, QPainter, QPaintEvent, QPalette
+from PySide6.QtGui import QFont, QHideEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from guivm.console.source import DisplaySource, SourceState
+from guivm.errors import GuivmError
 
 _RADIUS = 12.0
 _PANEL_OPACITY = 0.94
@@ -29,6 +32,7 @@ class ConsoleFace(enum.Enum):
     SHUTTING_DOWN = "shutting-down"
     UNKNOWN = "unknown"
     NO_DISPLAY = "no-display"
+    NO_SIGNAL = "no-signal"
 
     @property
     def shows_picture(self) -> bool:
@@ -39,11 +43,12 @@ class ConsoleFace(enum.Enum):
             ConsoleFace.RECONNECTING,
             ConsoleFace.SHUTTING_DOWN,
             ConsoleFace.UNKNOWN,
+            ConsoleFace.NO_SIGNAL,
         )
 
     @property
     def takes_input(self) -> bool:
-        return self in (ConsoleFace.LIVE, ConsoleFace.SHUTTING_DOWN)
+        return self in (ConsoleFace.LIVE, ConsoleFace.SHUTTING_DOWN, ConsoleFace.NO_SIGNAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,27 @@ def face_words(face: ConsoleFace, text: str, host_key: str) -> FaceWords:
             return FaceWords(tr("The host does not answer"), text or tr("This is the last picture that came."))
         case ConsoleFace.NO_DISPLAY:
             return FaceWords(tr("No screen"), text or tr("This virtual machine has no screen that can be shown here."))
+        case ConsoleFace.NO_SIGNAL:
+            return FaceWords(tr("No signal"), text or tr("The guest has switched its screen off. A key may wake it."))
         case ConsoleFace.LIVE | ConsoleFace.SHUTTING_DOWN:
             # The guest's own screen says more than we could; the window shows the state.
             return FaceWords()
+
+
+def connection_words(source: DisplaySource | None, size: QSize, text: str) -> FaceWords:
+    """Words where the VM runs: about the way to its display, or about a display that is off.
+
+    ``size``: of the picture, guest pixels. ``text``: instead of the usual second line.
+    """
+    state = source.state if source is not None else SourceState.CONNECTING
+    if source is None or state is SourceState.CONNECTING:
+        return face_words(ConsoleFace.CONNECTING, text, "")
+    if state is SourceState.DISCONNECTED:
+        return disconnected_words(text or (str(source.error) if isinstance(source.error, GuivmError) else ""))
+    # All screens are off; or the only one has no size, which is how servers say the same.
+    if not source.heads or (size.width() <= 1 and size.height() <= 1):
+        return face_words(ConsoleFace.NO_SIGNAL, "", "")
+    return FaceWords()
 
 
 def disconnected_words(why: str) -> FaceWords:
@@ -159,7 +182,9 @@ class FacePanel(QFrame):
 
 
 class CaptureHint(QLabel):
-    """Says for a few seconds how to get the keyboard back, then fades. Never takes a click or the focus."""
+    """Says something for a few seconds (how to get the keyboard back), then fades. Never takes a click or the focus."""
+
+    visibilityChanged = Signal(bool)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -201,6 +226,14 @@ class CaptureHint(QLabel):
         size = self.sizeHint().boundedTo(self._around.size())
         self.resize(size)
         self.move((self._around.width() - size.width()) // 2, 16)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.visibilityChanged.emit(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.visibilityChanged.emit(False)
 
     @Slot(object)
     def _set_opacity(self, value: float) -> None:

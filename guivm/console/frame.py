@@ -63,6 +63,17 @@ class SourceFeature(enum.Flag):
     SOUND = enum.auto()
 
 
+class SourceSecurity(enum.Enum):
+    """Who could read along or pretend to be the display's server."""
+
+    UNKNOWN = "unknown"  # not connected yet
+    LOCAL = "local"  # nothing leaves this computer
+    SSH = "ssh"  # within the host's SSH connection
+    VERIFIED = "verified"  # TLS, and the server proved by certificate who it is
+    ANONYMOUS = "anonymous"  # TLS without certificates: nobody can read along, but the server may be anybody
+    PLAIN = "plain"  # over a network, and anybody on the way can read along
+
+
 class PowerAction(enum.Enum):
     """Values of the XVP extension's client messages (rfbproto, "xvp")."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeyEvent
 
 from guivm.console.frame import PointerButton, PointerMode
-from guivm.console.keyboard import PressedKeys
+from guivm.console.keyboard import PressedKeys, evdev_code, keysym
+from guivm.console.leds import LockSync, desktop_locks
 from guivm.console.pointer import WheelSteps, guest_button
 from guivm.console.source import DisplaySource
+from guivm.console.typing import KeyEvent
 
 
 class GuestInput:
@@ -17,11 +22,35 @@ class GuestInput:
         self.source: DisplaySource | None = None
         self.enabled = False
         self.mode = PointerMode.ABSOLUTE
+        self.locks = LockSync()
         self._keys = PressedKeys()
         self._buttons = PointerButton.NONE
         self._sent = PointerButton.NONE
         self._position = (0, 0)  # guest pixels
         self._wheel = WheelSteps()
+
+    def press(self, event: QKeyEvent) -> None:
+        """A key the person presses: what came before it and was missed is put right first.
+
+        That is locks that differ from the desktop's, and modifiers that were released where nobody told us.
+        """
+        if not self.enabled or self.source is None:
+            return
+        code, symbol = evdev_code(event), keysym(event)
+        for held_code, held_symbol in self._keys.release_stale(event.modifiers(), code):
+            self.source.send_key(held_code, held_symbol, False)
+        if not event.isAutoRepeat():
+            for key in self.locks.key_pressed(desktop_locks(event.nativeModifiers())):
+                self.source.send_key(*key, True)
+                self.source.send_key(*key, False)
+        self.press_key(code, symbol)
+
+    def send_keys(self, events: Iterable[KeyEvent]) -> None:
+        """Keys nobody presses: a menu's combination, a typed text. Captured or not; what is held is let go first."""
+        self.let_go()
+        if self.source is not None:
+            for event in events:
+                self.source.send_key(*event)
 
     def press_key(self, code: int, symbol: int) -> None:
         """A press, or one more of a key that repeats."""

@@ -159,6 +159,20 @@ class HostKeyRouter:
         return Route.GUEST
 
 
+# What Qt says is held while a key with this keysym is: by keysym, so that the desktop's own remapping counts.
+# Not AltGr, which Qt has no dependable word for.
+_MODIFIER_OF_KEYSYM = {
+    0xFFE1: Qt.KeyboardModifier.ShiftModifier,
+    0xFFE2: Qt.KeyboardModifier.ShiftModifier,
+    0xFFE3: Qt.KeyboardModifier.ControlModifier,
+    0xFFE4: Qt.KeyboardModifier.ControlModifier,
+    0xFFE9: Qt.KeyboardModifier.AltModifier,
+    0xFFEA: Qt.KeyboardModifier.AltModifier,
+    0xFFEB: Qt.KeyboardModifier.MetaModifier,
+    0xFFEC: Qt.KeyboardModifier.MetaModifier,
+}
+
+
 class PressedKeys:
     """What the guest believes to be held down, so that it can be let go."""
 
@@ -176,6 +190,22 @@ class PressedKeys:
     def release(self, code: int, symbol: int) -> int | None:
         """Keysym to release with, or None when the guest does not hold that key."""
         return self._held.pop((code, 0 if code else symbol), None)
+
+    def release_stale(self, modifiers: Qt.KeyboardModifier, pressed: int) -> list[tuple[int, int]]:
+        """(code, keysym) of modifiers that are held no more, seen from a key event; they are no longer held here.
+
+        A desktop that takes Super for itself may keep its release too. ``pressed``: code of the event's own key.
+        """
+        stale = [
+            (code, symbol)
+            for (code, _), symbol in self._held.items()
+            if code != pressed
+            and (modifier := _MODIFIER_OF_KEYSYM.get(symbol)) is not None
+            and not modifiers & modifier
+        ]
+        for code, symbol in stale:
+            self.release(code, symbol)
+        return stale[::-1]
 
     def release_all(self) -> list[tuple[int, int]]:
         """(code, keysym) of all that is held, last pressed first; nothing is held afterwards."""

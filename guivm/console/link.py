@@ -19,28 +19,50 @@ from dataclasses import dataclass, field, replace
 
 from guivm.console.dial import dial
 from guivm.console.frame import (
-    CursorShape,
-    Framebuffer,
-    KeyboardLeds,
+    ClipboardPolicy,
     PointerButton,
     PointerMode,
+    PowerAction,
+    Quality,
     Rect,
+    SourceSecurity,
     SourceState,
 )
+from guivm.console.link_inputs import (
+    Clipboard,
+    Input,
+    Key,
+    Pointer,
+    Policy,
+    Power,
+    QualityWish,
+    Size,
+    Sound,
+    Visible,
+)
+from guivm.console.news import News
 from guivm.console.rfb.damage import Damage
+from guivm.console.rfb.encoding_choice import LOCAL, EncodingChooser
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.events import (
     Bell,
     CursorChanged,
     CutText,
+    FeaturesChanged,
+    HeadsChanged,
     LedsChanged,
     NameChanged,
     PointerModeChanged,
+    Refused,
     Resized,
     UpdateEnded,
 )
+from guivm.console.rfb.inbox import TlsKind
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
-from guivm.console.rfb.session import Phase, RfbSession
+from guivm.console.rfb.security import Login
+from guivm.console.rfb.session import Phase, RfbSession, Tap
+from guivm.console.transport import Transport
+from guivm.console.tunnel import Tunnel
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
@@ -58,44 +80,7 @@ class LinkTimes:
     stall: float = 30.0  # a message that was begun must bring ``stall_bytes`` in this time, or end
     stall_bytes: int = 4096
     move_interval: float = 1 / 60
-
-
-@dataclass(slots=True)
-class News:
-    """What happened since the mailbox was last emptied; None or False: nothing of that kind."""
-
-    framebuffer: Framebuffer | None = None
-    cursor: tuple[CursorShape | None] | None = None  # a 1-tuple when it changed
-    pointer_mode: PointerMode | None = None
-    leds: KeyboardLeds | None = None
-    name: str | None = None
-    bell: bool = False
-    damaged: bool = False
-    state: SourceState | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Key:
-    scancode: int
-    keysym: int
-    pressed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Pointer:
-    x: int
-    y: int
-    buttons: PointerButton
-    mode: PointerMode  # what x and y mean
-    is_move: bool = False  # no button changed: may wait, and may be merged with the next
-
-
-@dataclass(frozen=True, slots=True)
-class _Visible:
-    visible: bool
-
-
-_Input = _Key | _Pointer | _Visible
+    nudge: float = 0.1  # how long a visible QEMU may be silent before it is reminded of us
 
 
 class _Stopped(Exception):  # noqa: N818 - no error
@@ -117,7 +102,15 @@ class RfbLink:
     All methods but the private ones may be called from any thread, and none blocks but :meth:`stop`.
     """
 
-    def __init__(self, endpoint: ConsoleEndpoint, notify: Callable[[], None], times: LinkTimes | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: ConsoleEndpoint,
+        notify: Callable[[], None],
+        times: LinkTimes | None = None,
+        *,
+        tap: Tap | None = None,
+    ) -> None:
+        """``tap`` is called on the thread, see :data:`guivm.console.rfb.session.Tap`; it must not raise."""
         self.error: ConsoleError | None = None  # set before DISCONNECTED is told
         self._endpoint = endpoint
         self._notify = notify
@@ -127,21 +120,38 @@ class RfbLink:
         self._has_news = False
         self._damage = Damage(1, 1)
         self._damage_told = False
-        self._inputs: deque[_Input] = deque()
+        self._inputs: deque[Input] = deque()
         self._queued_buttons = PointerButton.NONE
         self._stopping = False  # the owner's wish
         self._ended = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None
         # The thread's own:
-        self._session = RfbSession(endpoint.password)
-        self._sock: socket.socket | None = None
+        self._chooser = None if endpoint.is_local else EncodingChooser()
+        self._session = RfbSession(
+            login=Login(
+                endpoint.user,
+                endpoint.password,
+                endpoint.require_identity,
+                plain_is_safe=endpoint.is_local or endpoint.ssh is not None,
+            ),
+            choice=LOCAL if self._chooser is None else self._chooser.choice,
+            tap=tap,
+        )
+        self._transport: Transport | None = None
+        self._tunnel: Tunnel | None = None
+        self._poller = select.poll()
+        self._polled: tuple[int, int] | None = None  # descriptor and events beside the wake-up's
         self._unsent = b""
-        self._pointer_sent = _Pointer(-1, -1, PointerButton.NONE, PointerMode.ABSOLUTE)
+        self._pointer_sent = Pointer(-1, -1, PointerButton.NONE, PointerMode.ABSOLUTE)
         self._next_move = 0.0
         self._next_bell = 0.0
         self._update_since = 0.0
         self._shown = False
+        self._quiet_since = 0.0  # when the server last said something of its own accord, or was reminded
+        self._updates_seen = 0
+        self._received_at = 0.0
+        self._asked_at = 0.0  # when something was said that the server has to answer
 
     # --- owner's side ---------------------------------------------------------------------------------
 
@@ -181,14 +191,14 @@ class RfbLink:
             return self._damage.take()
 
     def send_key(self, scancode: int, keysym: int, pressed: bool) -> None:
-        self._put(_Key(scancode, keysym, pressed))
+        self._put(Key(scancode, keysym, pressed))
 
     def send_pointer(self, x: int, y: int, buttons: PointerButton, mode: PointerMode) -> None:
         """Moves that wait are merged: the last position counts, movements add up."""
         with self._lock:
-            item = _Pointer(x, y, buttons, mode, is_move=buttons == self._queued_buttons)
+            item = Pointer(x, y, buttons, mode, is_move=buttons == self._queued_buttons)
             last = self._inputs[-1] if self._inputs else None
-            if item.is_move and isinstance(last, _Pointer) and last.is_move and last.mode is mode:
+            if item.is_move and isinstance(last, Pointer) and last.is_move and last.mode is mode:
                 if mode is PointerMode.RELATIVE:
                     item = replace(item, x=last.x + x, y=last.y + y)
                 self._inputs[-1] = item
@@ -197,9 +207,27 @@ class RfbLink:
         self._put(item)
 
     def set_visible(self, visible: bool) -> None:
-        self._put(_Visible(visible))
+        self._put(Visible(visible))
 
-    def _put(self, item: _Input) -> None:
+    def request_size(self, width: int, height: int) -> None:
+        self._put(Size(width, height))
+
+    def send_power(self, action: PowerAction) -> None:
+        self._put(Power(action))
+
+    def set_clipboard_policy(self, policy: ClipboardPolicy) -> None:
+        self._put(Policy(policy))
+
+    def send_clipboard(self, text: str) -> None:
+        self._put(Clipboard(text))
+
+    def set_quality(self, quality: Quality) -> None:
+        self._put(QualityWish(quality))
+
+    def set_sound(self, on: bool) -> None:
+        self._put(Sound(on))
+
+    def _put(self, item: Input) -> None:
         with self._lock:
             if self._stopping or self._ended:
                 return
@@ -216,8 +244,9 @@ class RfbLink:
     def _main(self) -> None:
         self.error = ConsoleError("The console stopped unexpectedly.", advice="Reconnect to try again.")
         try:
-            self._sock = dial(self._endpoint, self._times.connect, self._wait)
-            self._converse(self._sock)
+            sock, self._tunnel = dial(self._endpoint, self._times.connect, self._wait)
+            self._transport = Transport(sock)
+            self._converse(self._transport)
         except _Stopped:
             self.error = None
         except ConsoleError as error:
@@ -233,29 +262,22 @@ class RfbLink:
         with self._lock:
             self._ended = True
             self._inputs.clear()
-            if self._sock is not None:
-                self._sock.close()
-                self._sock = None
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
             elif self._endpoint.fd is not None:
                 with contextlib.suppress(OSError):
                     os.close(self._endpoint.fd)
             if self._wake_fd >= 0:
                 os.close(self._wake_fd)
                 self._wake_fd = -1
+        if self._tunnel is not None:
+            self._tunnel.close()
+            self._tunnel = None
 
     def _tell(self, news: News) -> None:
         """With the lock held: put into the mailbox."""
-        held = self._news
-        if news.framebuffer is not None:
-            held.framebuffer = news.framebuffer
-            held.damaged = False
-        held.cursor = news.cursor or held.cursor
-        held.pointer_mode = news.pointer_mode or held.pointer_mode
-        held.leds = news.leds if news.leds is not None else held.leds
-        held.name = news.name if news.name is not None else held.name
-        held.bell = held.bell or news.bell
-        held.damaged = held.damaged or news.damaged
-        held.state = news.state or held.state
+        self._news.add(news)
         if not self._has_news and not self._stopping:
             self._has_news = True
             self._notify()
@@ -267,40 +289,118 @@ class RfbLink:
 
         Answers the socket's events. Raises _Stopped.
         """
-        poller = select.poll()
-        poller.register(self._wake_fd, select.POLLIN)
-        if sock is not None:
-            poller.register(sock, events)
+        self._poll_for(None if sock is None else (sock.fileno(), events))
         timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = dict(poller.poll(timeout))
-        if ready.pop(self._wake_fd, 0):
-            os.eventfd_read(self._wake_fd)
+        found = 0
+        for fd, ready in self._poller.poll(timeout):
+            if fd == self._wake_fd:
+                os.eventfd_read(fd)
+            else:
+                found = ready
         if self._stopping:
             raise _Stopped
-        return next(iter(ready.values()), 0)
+        return found
 
-    def _converse(self, sock: socket.socket) -> None:
+    def _poll_for(self, wanted: tuple[int, int] | None) -> None:
+        before = self._polled
+        if wanted == before:
+            return
+        if before is None:
+            self._poller.register(self._wake_fd, select.POLLIN)
+        elif wanted is None or wanted[0] != before[0]:
+            with contextlib.suppress(KeyError):
+                self._poller.unregister(before[0])
+        if wanted is not None:
+            self._poller.register(*wanted)
+        self._polled = wanted
+
+    def _converse(self, transport: Transport) -> None:
         session = self._session
-        handshake_end: float | None = time.monotonic() + self._times.handshake
+        # Behind a tunnel the server's first word comes once the tunnel stands.
+        patience = self._times.handshake + (self._times.connect if self._tunnel is not None else 0.0)
+        handshake_end: float | None = time.monotonic() + patience
         progress = _Progress()
         while True:
             now = time.monotonic()
             move_due = self._send_inputs(now)
-            self._flush(sock)
-            if session.phase is not Phase.HANDSHAKE:
-                handshake_end = None
+            nudge_due = self._nudge(now)
+            self._flush(transport)
+            if handshake_end is not None:
+                if session.tls_wanted is not None:
+                    self._start_tls(transport, session.tls_wanted, handshake_end)
+                    continue
+                if session.phase is not Phase.HANDSHAKE:
+                    handshake_end = None
+                    self._tell_locked(News(security=self._security()))
             stall_end = self._check_stall(progress, now)
-            deadlines = [d for d in (handshake_end, stall_end, move_due) if d is not None]
-            events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
-            ready = self._wait(sock, events, min(deadlines, default=None))
+            deadlines = [d for d in (handshake_end, stall_end, move_due, nudge_due) if d is not None]
+            if transport.has_more:
+                deadlines.append(now)
+            in_message = session.phase is Phase.MESSAGE
+            events = transport.events | (select.POLLOUT if self._unsent else 0)
+            ready = self._wait(transport.sock, events, min(deadlines, default=None))
             if handshake_end is not None and time.monotonic() >= handshake_end:
-                raise RfbError(
-                    "the handshake did not end in time",
-                    summary="The display's server does not answer.",
-                    advice="Reconnect to try again.",
-                )
-            if ready & ~select.POLLOUT:
-                progress.received += self._receive(sock)
+                raise _too_late()
+            if ready & ~select.POLLOUT or transport.has_more or (ready and transport.events & select.POLLOUT):
+                count = self._receive(transport)
+                progress.received += count
+                if self._chooser is not None:
+                    self._measure(self._chooser, count, in_message=in_message)
+
+    def _start_tls(self, transport: Transport, kind: TlsKind, deadline: float) -> None:
+        from guivm.console import tls
+
+        while self._unsent:
+            self._wait(transport.sock, select.POLLOUT, deadline)
+            if time.monotonic() >= deadline:
+                raise _too_late()
+            self._flush(transport)
+        name = tls.server_name(self._endpoint)
+        context = tls.make_context(kind, self._endpoint)
+        try:
+            transport.start_tls(context, name)
+            while not transport.shake_hands():
+                self._wait(transport.sock, transport.events, deadline)
+                if time.monotonic() >= deadline:
+                    raise _too_late()
+        except (OSError, ValueError) as error:  # ValueError: a name that no certificate can be for
+            raise tls.in_words(error if isinstance(error, OSError) else OSError(str(error)), name) from error
+        self._session.tls_started()
+
+    def _security(self) -> SourceSecurity:
+        if self._session.security is TlsKind.VERIFIED:
+            return SourceSecurity.VERIFIED
+        if self._endpoint.ssh is not None:
+            return SourceSecurity.SSH
+        if self._endpoint.is_local:
+            return SourceSecurity.LOCAL
+        return SourceSecurity.PLAIN if self._session.security is None else SourceSecurity.ANONYMOUS
+
+    def _measure(self, chooser: EncodingChooser, count: int, *, in_message: bool) -> None:
+        """How fast the network is: bytes of a message that was under way when the thread began to wait."""
+        now = time.monotonic()
+        if self._session.phase is Phase.HANDSHAKE:
+            if self._asked_at:
+                chooser.round_trip(now - self._asked_at)
+                self._asked_at = 0.0
+        elif in_message:
+            chooser.received(count, now - self._received_at)
+            if not self._endpoint.encodings_once:
+                self._session.set_choice(chooser.choice)
+        self._received_at = now
+
+    def _nudge(self, now: float) -> float | None:
+        """Keep an idle QEMU awake. Answers when that is due next (monotonic), or None."""
+        session = self._session
+        if not session.can_nudge or session.phase is not Phase.IDLE or self._unsent:
+            return None
+        if session.updates != self._updates_seen:
+            self._updates_seen = session.updates
+            self._quiet_since = now
+        elif now >= self._quiet_since + self._times.nudge:
+            self._quiet_since = now
+            session.nudge()
+        return self._quiet_since + self._times.nudge
 
     def _check_stall(self, progress: _Progress, now: float) -> float | None:
         """Deadline of the message under way, or None between messages."""
@@ -318,27 +418,28 @@ class RfbLink:
             )
         return progress.since + self._times.stall
 
-    def _receive(self, sock: socket.socket) -> int:
+    def _receive(self, transport: Transport) -> int:
         """Read until there is no more for now, or a burst is full."""
         session = self._session
         total = 0
-        while total < _BURST_BYTES and not self._stopping:
-            buffers = session.buffers()
+        while total < _BURST_BYTES and not self._stopping and session.tls_wanted is None:
             try:
-                count = sock.recv_into(buffers[0]) if len(buffers) == 1 else sock.recvmsg_into(buffers)[0]
+                count = transport.receive(session.buffers())
             except BlockingIOError:
                 break
             except ConnectionResetError:  # closed with something of ours unread
                 count = 0
             if count == 0:
                 self._publish(ended=True)
+                if self._tunnel is not None and session.phase is Phase.HANDSHAKE:
+                    raise self._tunnel.failure()
                 raise session.ended()
             total += count
             try:
                 session.received(count)
             finally:
                 self._publish(ended=False)
-            self._flush(sock)
+            self._flush(transport)
         return total
 
     def _publish(self, *, ended: bool) -> None:
@@ -368,8 +469,16 @@ class RfbLink:
                     if (now := time.monotonic()) >= self._next_bell:
                         self._next_bell = now + _BELL_INTERVAL_S
                         self._tell_locked(News(bell=True))
-                case CutText():
-                    pass  # the clipboard's policy is "off"
+                case CutText(text=text):
+                    self._tell_locked(News(clipboard=text))
+                case HeadsChanged(heads=heads):
+                    self._tell_locked(News(heads=heads))
+                case FeaturesChanged(features=features):
+                    self._tell_locked(News(features=features))
+                case Refused(reason=reason):
+                    self._tell_locked(News(refused=reason))
+                case _:
+                    pass
         if not session.damage:
             return
         now = time.monotonic()
@@ -410,22 +519,42 @@ class RfbLink:
                 if not self._inputs:
                     return None
                 item = self._inputs[0]
-                if isinstance(item, _Pointer) and len(self._inputs) == 1 and item.is_move:
+                if isinstance(item, Pointer) and len(self._inputs) == 1 and item.is_move:
                     if self._unsent:
                         return None
                     if now < self._next_move:
                         return self._next_move
                     self._next_move = now + self._times.move_interval
                 self._inputs.popleft()
-            match item:
-                case _Key(scancode=scancode, keysym=keysym, pressed=pressed):
-                    self._session.send_key(scancode, keysym, pressed)
-                case _Visible(visible=visible):
-                    self._session.set_updates_wanted(visible)
-                case _Pointer():
-                    self._send_pointer(item)
+            self._do(item)
 
-    def _send_pointer(self, item: _Pointer) -> None:
+    def _do(self, item: Input) -> None:
+        session = self._session
+        match item:
+            case Key(scancode=scancode, keysym=keysym, pressed=pressed):
+                session.send_key(scancode, keysym, pressed)
+            case Pointer():
+                self._send_pointer(item)
+            case Visible(visible=visible):
+                session.set_updates_wanted(visible)
+            case Size(width=width, height=height):
+                session.request_size(width, height)
+            case Power(action=action):
+                session.send_power(action)
+            case Policy(policy=policy):
+                session.set_clipboard_policy(policy)
+            case Clipboard(text=text):
+                session.send_clipboard(text)
+                self._publish(ended=False)  # it may be refused
+            case Sound(on=on):
+                session.set_sound(on)
+            case QualityWish(quality=quality):
+                if self._chooser is not None:
+                    self._chooser.quality = quality
+                    if not self._endpoint.encodings_once:
+                        session.set_choice(self._chooser.choice)
+
+    def _send_pointer(self, item: Pointer) -> None:
         mode = self._session.pointer_mode
         if item.mode is mode:
             self._session.send_pointer(item.x, item.y, item.buttons)
@@ -438,15 +567,16 @@ class RfbLink:
             self._session.send_pointer(self._pointer_sent.x, self._pointer_sent.y, item.buttons)
         self._pointer_sent = replace(self._pointer_sent, buttons=item.buttons)
 
-    def _flush(self, sock: socket.socket) -> None:
+    def _flush(self, transport: Transport) -> None:
         """Send what the kernel takes without waiting."""
         data = self._session.take_output()
         if data:
+            self._asked_at = time.monotonic() if self._chooser is not None else 0.0
             self._unsent = self._unsent + data if self._unsent else data
         if not self._unsent:
             return
         try:
-            sent = sock.send(self._unsent, socket.MSG_NOSIGNAL)
+            sent = transport.send(self._unsent)
         except BlockingIOError:
             sent = 0
         except (BrokenPipeError, ConnectionResetError):
@@ -459,6 +589,14 @@ class RfbLink:
                 f"{len(self._unsent)} bytes of input were not read",
                 summary="The display's server does not read what is typed.",
             )
+
+
+def _too_late() -> RfbError:
+    return RfbError(
+        "the handshake did not end in time",
+        summary="The display's server does not answer.",
+        advice="Reconnect to try again.",
+    )
 
 
 def _broken(error: OSError) -> ConsoleError:

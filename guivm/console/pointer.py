@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QCursor, QImage, QPixmap
 from PySide6.QtWidgets import QWidget
@@ -55,6 +57,19 @@ def _whole(angle: int) -> tuple[int, int]:
     return max(-_MAX_STEPS, min(_MAX_STEPS, steps)), angle - steps * _STEP
 
 
+class WheelTurns:
+    """Whole notches of a vertical wheel, for zooming."""
+
+    def __init__(self) -> None:
+        self._angle = 0
+
+    def turn(self, angle: int) -> int:
+        """Notches away from the person (negative: towards) for one event's ``angleDelta().y()``."""
+        self._angle = angle if self._angle * angle < 0 else self._angle + angle
+        steps, self._angle = _whole(self._angle)
+        return steps
+
+
 class RelativeMotion:
     """Movements for a guest with a mouse: the host's pointer is hidden and kept away from the window's edges."""
 
@@ -100,11 +115,22 @@ def guest_cursor(shape: CursorShape, scale: float, dpr: float) -> QCursor:
         mode = Qt.TransformationMode.FastTransformation if whole else Qt.TransformationMode.SmoothTransformation
         width, height = max(1, round(shape.width * scale)), max(1, round(shape.height * scale))
         image = image.scaled(width, height, Qt.AspectRatioMode.IgnoreAspectRatio, mode)
+    hot_x, pad_x = _hot_spot(shape.hot_x * scale, image.width(), dpr)
+    hot_y, pad_y = _hot_spot(shape.hot_y * scale, image.height(), dpr)
+    if pad_x or pad_y:
+        image = image.copy(-pad_x, -pad_y, image.width() + pad_x, image.height() + pad_y)
     pixmap = QPixmap.fromImage(image)
     pixmap.setDevicePixelRatio(dpr)
-    hot_x = min(round(shape.hot_x * scale / dpr), max(0, int(pixmap.width() / dpr) - 1))
-    hot_y = min(round(shape.hot_y * scale / dpr), max(0, int(pixmap.height() / dpr) - 1))
     return QCursor(pixmap, hot_x, hot_y)
+
+
+def _hot_spot(device: float, length: int, dpr: float) -> tuple[int, int]:
+    """Qt takes hot spots in whole logical pixels only. Answers one, and the transparent device pixels to put before the
+    picture so that it is exact; ``device``: where it is in a picture of ``length`` device pixels.
+    """
+    wanted = min(math.floor(device + 0.5), length - 1)
+    hot = math.ceil(wanted / dpr - 1e-6)
+    return hot, max(0, math.floor(hot * dpr + 0.5) - wanted)
 
 
 class CursorKeeper:

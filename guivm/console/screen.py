@@ -14,7 +14,7 @@ from guivm.console.frame import Framebuffer, Rect
 from guivm.console.viewport import DeviceSpan, Viewport
 
 _DIM = QColor(0, 0, 0, 150)
-_MANY_RECTS = 16
+_MANY_RECTS = 32  # one row of rectangles after another costs more than copying what lies between
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ class DeviceArea:
     def to_device(self, x: float, y: float) -> tuple[float, float]:
         """Position in the widget (logical) → device pixels of the area."""
         return x * self.dpr + self.origin_x - self.horizontal.start, y * self.dpr + self.origin_y - self.vertical.start
+
+    def to_position(self, x: float, y: float) -> tuple[float, float]:
+        """Device pixels of the area → position in the widget (logical): the other way of :meth:`to_device`."""
+        return (
+            (x + self.horizontal.start - self.origin_x) / self.dpr,
+            (y + self.vertical.start - self.origin_y) / self.dpr,
+        )
 
     def to_logical(self, rect: Rect) -> QRect:
         """The smallest logical rectangle that covers these device pixels."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QScrollBar, QWidget
 
 from guivm.console.frame import Rect
@@ -45,6 +45,20 @@ class ScrollBars(QObject):
     def position(self) -> tuple[int, int]:
         """Device pixels scrolled to the right and down."""
         return self.horizontal.value(), self.vertical.value()
+
+    def move_to(self, x: int, y: int) -> None:
+        """Scroll to a position in device pixels, as far as there is something to see."""
+        self.horizontal.setValue(x)
+        self.vertical.setValue(y)
+
+    def turn_wheel(self, angle: QPoint) -> bool:
+        """Scroll by a wheel event's ``angleDelta``; False when there is nothing to scroll that way."""
+        turned = False
+        for bar, delta in ((self.horizontal, angle.x()), (self.vertical, angle.y())):
+            if delta and not bar.isHidden():
+                bar.setValue(bar.value() - round(delta / 120 * 3 * _STEP))
+                turned = True
+        return turned
 
     def place(self, picture: tuple[int, int] | None, area: DeviceArea, frame: int) -> None:
         """Show what a picture of this size (device pixels; None: nothing to scroll) needs inside of the frame."""

@@ -20,6 +20,7 @@ from guivm.console.frame import (
     Quality,
     Rect,
     SourceFeature,
+    SourceSecurity,
     SourceState,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "Quality",
     "Rect",
     "SourceFeature",
+    "SourceSecurity",
     "SourceState",
 ]
 
@@ -57,6 +59,8 @@ class DisplaySource(QObject):
     headsChanged = Signal(object)  # tuple[Head, ...]: at least one
     featuresChanged = Signal(object)  # SourceFeature
     clipboardReceived = Signal(str)  # the guest's text (capped, no control characters but line ends); only if allowed
+    securityChanged = Signal(object)  # SourceSecurity
+    refused = Signal(str)  # the server refused what was asked (a size, a power action): why, in one sentence
     bell = Signal()
 
     @property
@@ -77,6 +81,11 @@ class DisplaySource(QObject):
     def features(self) -> SourceFeature:
         """What can be asked of it; NONE before it is connected."""
         return SourceFeature.NONE
+
+    @property
+    def security(self) -> SourceSecurity:
+        """Who could read along; known before the first picture."""
+        return SourceSecurity.UNKNOWN
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -121,6 +130,9 @@ class DisplaySource(QObject):
 
     def set_clipboard_policy(self, policy: ClipboardPolicy) -> None:
         """OFF until told otherwise: nothing is sent, announced or received against the policy. GUI thread."""
+
+    def set_sound(self, on: bool) -> None:
+        """Play the guest's sound (SOUND); off until told otherwise. GUI thread."""
 
     def send_clipboard(self, text: str) -> None:
         """The desktop's clipboard changed; offered to the guest if the policy allows. GUI thread."""

@@ -21,6 +21,58 @@ class ScaleMode(enum.Enum):
 
     FIT = "fit"  # as large as the widget allows, the shape kept
     ACTUAL = "actual"  # one guest pixel is one device pixel
+    INTEGER = "integer"  # the largest whole multiple that the widget allows, at least one
+    FREE = "free"  # whatever factor a person chose
+
+    @property
+    def scrolls(self) -> bool:
+        """The picture may be larger than the widget."""
+        return self is not ScaleMode.FIT
+
+
+MIN_ZOOM = 0.1
+MAX_ZOOM = 8.0
+# Factors a wheel stops at; the whole ones and the halves are among them, because they look best.
+_ZOOM_STOPS = (
+    0.1,
+    0.125,
+    0.17,
+    0.25,
+    0.33,
+    0.5,
+    0.67,
+    0.75,
+    0.9,
+    1,
+    1.1,
+    1.25,
+    1.5,
+    1.75,
+    2,
+    2.5,
+    3,
+    3.5,
+    4,
+    5,
+    6,
+    7,
+    8,
+)
+
+
+def clamp_zoom(factor: float) -> float:
+    """Device pixels per guest pixel, within what makes sense."""
+    return min(max(factor, MIN_ZOOM), MAX_ZOOM)
+
+
+def step_zoom(factor: float, steps: int) -> float:
+    """The factor that many stops larger (or smaller, when negative)."""
+    for _ in range(min(abs(steps), len(_ZOOM_STOPS))):
+        if steps > 0:
+            factor = min((stop for stop in _ZOOM_STOPS if stop > factor * 1.001), default=MAX_ZOOM)
+        else:
+            factor = max((stop for stop in _ZOOM_STOPS if stop < factor * 0.999), default=MIN_ZOOM)
+    return factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +99,7 @@ def round_half_up(value: float) -> int:
 class Viewport:
     """The picture's place: ``width`` by ``height`` device pixels at (``x``, ``y``) show the whole guest screen.
 
-    With ACTUAL the picture may be larger than the view; then ``x`` and ``y`` are negative as far as it is scrolled.
+    Modes that scroll let it be larger than the view; then ``x`` and ``y`` are negative as far as it is scrolled.
     """
 
     guest_width: int
@@ -71,13 +123,27 @@ class Viewport:
     @classmethod
     def actual(cls, guest_width: int, guest_height: int, view: Rect, scroll_x: int = 0, scroll_y: int = 0) -> Viewport:
         """One to one; centred along an axis where it fits, else scrolled by ``scroll`` device pixels (clamped)."""
-        port = cls._centred(guest_width, guest_height, view, guest_width, guest_height)
+        return cls.zoomed(guest_width, guest_height, view, 1, scroll_x, scroll_y)
+
+    @classmethod
+    def integer(cls, guest_width: int, guest_height: int, view: Rect, scroll_x: int = 0, scroll_y: int = 0) -> Viewport:
+        """The largest whole multiple that fits, at least one; placed as :meth:`actual` does."""
+        factor = max(1, min(view.width // guest_width, view.height // guest_height))
+        return cls.zoomed(guest_width, guest_height, view, factor, scroll_x, scroll_y)
+
+    @classmethod
+    def zoomed(
+        cls, guest_width: int, guest_height: int, view: Rect, factor: float, scroll_x: int = 0, scroll_y: int = 0
+    ) -> Viewport:
+        """``factor`` device pixels per guest pixel; placed as :meth:`actual` does."""
+        width, height = max(1, round_half_up(guest_width * factor)), max(1, round_half_up(guest_height * factor))
+        port = cls._centred(guest_width, guest_height, view, width, height)
         x, y = port.x, port.y
-        if guest_width > view.width:
-            x = view.x - min(max(scroll_x, 0), guest_width - view.width)
-        if guest_height > view.height:
-            y = view.y - min(max(scroll_y, 0), guest_height - view.height)
-        return cls(guest_width, guest_height, x, y, guest_width, guest_height)
+        if width > view.width:
+            x = view.x - min(max(scroll_x, 0), width - view.width)
+        if height > view.height:
+            y = view.y - min(max(scroll_y, 0), height - view.height)
+        return cls(guest_width, guest_height, x, y, width, height)
 
     @classmethod
     def _centred(cls, guest_width: int, guest_height: int, view: Rect, width: int, height: int) -> Viewport:
@@ -133,3 +199,35 @@ class Viewport:
         left, top = max(left, 0), max(top, 0)
         right, bottom = min(right, self.width), min(bottom, self.height)
         return Rect(self.x + left, self.y + top, right - left, bottom - top)
+
+    def span_of(self, rect: Rect) -> tuple[float, float, float, float]:
+        """Exact left, top, width and height in device pixels of a rectangle of guest pixels."""
+        across, down = self.width / self.guest_width, self.height / self.guest_height
+        return self.x + rect.x * across, self.y + rect.y * down, rect.width * across, rect.height * down
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """A mode and what belongs to it. ``factor`` counts with FREE only: device pixels per guest pixel.
+
+    ``snap``: device pixels by which a guest may be smaller than the view and is then shown 1:1 with FIT; a guest that
+    follows the window rounds its size, and must not be blurred for a few pixels.
+    """
+
+    mode: ScaleMode = ScaleMode.FIT
+    factor: float = 1.0
+    snap: int = 0
+
+    def place(self, guest_width: int, guest_height: int, view: Rect, scroll: tuple[int, int] = (0, 0)) -> Viewport:
+        match self.mode:
+            case ScaleMode.ACTUAL:
+                return Viewport.actual(guest_width, guest_height, view, *scroll)
+            case ScaleMode.INTEGER:
+                return Viewport.integer(guest_width, guest_height, view, *scroll)
+            case ScaleMode.FREE:
+                return Viewport.zoomed(guest_width, guest_height, view, self.factor, *scroll)
+            case ScaleMode.FIT:
+                spare = max(view.width - guest_width, view.height - guest_height)
+                if spare < self.snap and view.width >= guest_width and view.height >= guest_height:
+                    return Viewport.actual(guest_width, guest_height, view)
+                return Viewport.fit(guest_width, guest_height, view)

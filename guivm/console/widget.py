@@ -1,97 +1,90 @@
 """The console: a guest's screen, keyboard and mouse as one widget.
 
-The widget only paints and forwards; sockets and decoding live on the source's thread. Coordinates are device pixels
-throughout (see :mod:`guivm.console.viewport`), so that a guest pixel is exact at every desktop scale.
+The widget only paints and forwards; sockets and decoding live on the source's thread. What it shows is in
+:mod:`guivm.console.picture_view`, keys are in ``guest_keys``, the mouse is in ``pointing``, fingers are in ``touch``.
 """
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
+from collections.abc import Iterable
+
+from PySide6.QtCore import QEvent, QRect, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QColor,
-    QCursor,
     QFocusEvent,
-    QGuiApplication,
     QHideEvent,
-    QImage,
+    QInputMethodEvent,
     QKeyEvent,
     QMouseEvent,
-    QPainter,
-    QPaintEvent,
-    QPalette,
-    QResizeEvent,
+    QNativeGestureEvent,
     QShowEvent,
+    QTouchEvent,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
-from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, disconnected_words, face_words
-from guivm.console.frame import CursorShape, Framebuffer, PointerMode, SourceState
+from guivm.console.auto_resize import AutoResize
+from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, connection_words, face_words
+from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode, SourceState
+from guivm.console.gl_plane import GlPolicy
 from guivm.console.guest_input import GuestInput
-from guivm.console.keyboard import (
-    DEFAULT_HOST_KEY,
-    HOST_KEYS,
-    HostKeyRouter,
-    Route,
-    evdev_code,
-    host_key_label,
-    key_name,
-    keysym,
-)
-from guivm.console.pointer import CursorKeeper, RelativeMotion
-from guivm.console.screen import DeviceArea, Screen, paint_around
-from guivm.console.scrolling import ScrollBars
+from guivm.console.guest_keys import GuestKeys, KeyFate
+from guivm.console.keyboard import key_name
+from guivm.console.picture_view import PictureView
+from guivm.console.pointing import Pointing, can_grab
 from guivm.console.source import DisplaySource
-from guivm.console.viewport import ScaleMode, Viewport
-from guivm.errors import GuivmError
+from guivm.console.touch import TouchAction
+from guivm.console.touch_input import TouchInput, TouchMouse
+from guivm.console.viewport import ScaleMode
 
-__all__ = ["ConsoleFace", "ConsoleWidget", "ScaleMode"]
+__all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
 
-_FRAME = 2  # logical pixels around the picture, where the capture frame is; none in full screen
-_DEFAULT_SIZE = QSize(720, 400)  # a PC's text mode
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
-class ConsoleWidget(QWidget):
+class ConsoleWidget(PictureView):
     """GUI thread. Owns the source it was given.
 
     Keyboard focus alone sends nothing to the guest: a click into the picture or Enter *captures*, the Host key alone
-    gives the keyboard back. The first click is delivered as well. Only captured input reaches the guest.
+    gives the keyboard back. The first click is delivered as well. Only captured input reaches the guest, and none at
+    all while the console is view-only.
     """
 
     captureChanged = Signal(bool)
+    viewOnlyChanged = Signal(bool)
     hostCommand = Signal(str)  # name of the key pressed with the Host key: "P", "F", "S", …
     reconnectRequested = Signal()
-    framebufferResized = Signal(QSize)  # guest pixels
     sourceStateChanged = Signal(object)  # SourceState
     frameShown = Signal()  # the first frame of a source is there
+    textCommitted = Signal(str)  # an input method composed it; to be typed (see set_input_method_enabled)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, parent: QWidget | None = None, *, gl: GlPolicy | None = None) -> None:
+        super().__init__(parent, gl=gl)
         self.setObjectName("console-screen")
         self.setAccessibleName(self.tr("Guest screen"))
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setAttribute(Qt.WidgetAttribute.WA_AcceptTouchEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._source: DisplaySource | None = None
-        self._screen: Screen | None = None
         self._coming: Framebuffer | None = None
         self._face = ConsoleFace.NO_DISPLAY
         self._face_text = ""
-        self._mode = ScaleMode.FIT
         self._captured = False
-        self._router = HostKeyRouter(HOST_KEYS[DEFAULT_HOST_KEY])
+        self._view_only = False
+        self._input_method = False
         self._input = GuestInput()
-        self._motion = RelativeMotion()
-        self._mouse_grabbed = False
-        self._cursor = CursorKeeper(self)
-        self._bars = ScrollBars(self)
-        self._bars.scrolled.connect(self.update)
+        self._keys = GuestKeys(self._input)
+        self._pointing = Pointing(self, self._input)
+        self._touch = TouchInput(self)
+        self._touch.acted.connect(self._on_touch)
+        self._touch_mouse = TouchMouse(self, self._input, self._capture_by_touch)
+        self._touch.began.connect(self._touch_mouse.begin)
+        self._resizing = AutoResize(self)
+        self._resizing.activeChanged.connect(self._on_follows_changed)
         self._panel = FacePanel(self)
         self._panel.buttonClicked.connect(self.reconnectRequested)
         self._hint = CaptureHint(self)
+        self._hint.visibilityChanged.connect(self._update_plane)
         self._update_face()
 
     # --- source ---------------------------------------------------------------------------------------
@@ -106,13 +99,15 @@ class ConsoleWidget(QWidget):
         self.release_capture()
         old, self._source = self._source, source
         self._coming = None
+        self._resizing.set_source(None)
         if old is not None:
             old.disconnect(self)
             old.close()
             old.deleteLater()
         self._input.source = source
         self._input.set_mode(PointerMode.ABSOLUTE)
-        self._cursor.forget()
+        self._pointing.forget_cursor()
+        self._keys.forget_guest()
         if source is not None:
             source.setParent(self)
             source.stateChanged.connect(self._on_state)
@@ -120,9 +115,13 @@ class ConsoleWidget(QWidget):
             source.damaged.connect(self._on_damaged)
             source.cursorChanged.connect(self._on_cursor)
             source.pointerModeChanged.connect(self._on_pointer_mode)
+            source.ledsChanged.connect(self._on_leds)
+            source.headsChanged.connect(self._on_heads)
+            source.bell.connect(self.ring_bell)
             source.set_visible(self.isVisible())
             if source.framebuffer is not None:
                 self._on_resized(source.framebuffer)
+            self._resizing.set_source(source)
         self._update_face()
         self._update_input()
 
@@ -149,36 +148,30 @@ class ConsoleWidget(QWidget):
 
     def _show_framebuffer(self, framebuffer: Framebuffer) -> None:
         self._coming = None
-        self._screen = Screen(framebuffer)
-        self._lay_out()
-        self.updateGeometry()
-        self.update()
-        self.framebufferResized.emit(QSize(framebuffer.width, framebuffer.height))
+        self._set_framebuffer(framebuffer)
+        self._update_face()
 
     @Slot()
     def _on_damaged(self) -> None:
         assert self._source is not None
-        damage = self._source.take_damage()
-        port = self._port()
-        if port is None or not self._shows_picture():
-            return
-        area = self._area()
-        for rect in damage:
-            self.update(area.to_logical(port.damage_to_device(rect)))
+        self._show_damage(self._source.take_damage())
 
     @Slot(object)
     def _on_cursor(self, cursor: CursorShape | None) -> None:
-        self._cursor.learn(cursor)
-        self._update_cursor()
+        self._pointing.learn_cursor(cursor)
 
     @Slot(object)
     def _on_pointer_mode(self, mode: PointerMode) -> None:
         self._input.set_mode(mode)
         self._update_input()
 
-    def current_image(self) -> QImage:
-        """A copy of the guest's picture as it is now; a null image when there is none."""
-        return self._screen.image.copy() if self._screen is not None else QImage()
+    @Slot(object)
+    def _on_leds(self, leds: KeyboardLeds) -> None:
+        self._keys.guest_leds_changed(leds)
+
+    @Slot(object)
+    def _on_heads(self, _heads: object) -> None:
+        self._update_face()
 
     # --- face -----------------------------------------------------------------------------------------
 
@@ -195,8 +188,7 @@ class ConsoleWidget(QWidget):
             if face is not ConsoleFace.PAUSED:  # there the Host key resumes, and typing goes on
                 self.release_capture()
         if not face.shows_picture:
-            self._screen = None
-            self._lay_out()
+            self._set_framebuffer(None)
         elif self._screen is None and self._source is not None and self._source.framebuffer is not None:
             self._on_resized(self._source.framebuffer)
         self._update_face()
@@ -205,19 +197,15 @@ class ConsoleWidget(QWidget):
     def _update_face(self) -> None:
         words = self._words()
         self._panel.show_words(words)
-        self.setAccessibleDescription(" ".join(part for part in (words.heading, words.text) if part))
+        view_only = self.tr("View only") if self._view_only else ""
+        self.setAccessibleDescription(" ".join(part for part in (words.heading, words.text, view_only) if part))
         self.update()
+        self._update_plane()
 
     def _words(self) -> FaceWords:
         if self._face is not ConsoleFace.LIVE:
             return face_words(self._face, self._face_text, self.host_key_label())
-        state = self._source.state if self._source is not None else SourceState.CONNECTING
-        if state is SourceState.CONNECTED:
-            return FaceWords()
-        if state is SourceState.CONNECTING:
-            return face_words(ConsoleFace.CONNECTING, self._face_text, "")
-        error = self._source.error if self._source is not None else None
-        return disconnected_words(self._face_text or (str(error) if isinstance(error, GuivmError) else ""))
+        return connection_words(self._source, self.picture_size(), self._face_text)
 
     def _shows_picture(self) -> bool:
         return self._screen is not None and self._face.shows_picture
@@ -226,117 +214,39 @@ class ConsoleWidget(QWidget):
         connected = self._source is not None and self._source.state is SourceState.CONNECTED
         return not self._face.takes_input or not connected
 
-    # --- geometry -------------------------------------------------------------------------------------
+    def _is_framed(self) -> bool:
+        return self._captured
 
-    def scale_mode(self) -> ScaleMode:
-        return self._mode
+    # --- size -----------------------------------------------------------------------------------------
 
-    def set_scale_mode(self, mode: ScaleMode) -> None:
-        if mode is not self._mode:
-            self._mode = mode
-            self._lay_out()
-            self.update()
+    def set_auto_resize(self, enabled: bool) -> None:
+        """Ask the guest to be as large as this widget, now and after every change; the picture fits meanwhile."""
+        self._resizing.set_enabled(enabled)
 
-    def sizeHint(self) -> QSize:
-        """The guest's screen at one guest pixel per device pixel, with the capture frame."""
-        if self._screen is None:
-            return _DEFAULT_SIZE
-        dpr = self.devicePixelRatioF()
-        fb = self._screen.framebuffer
-        frame = 2 * self._frame_pixels()
-        return QSize(-int(-(fb.width + frame) // dpr), -int(-(fb.height + frame) // dpr))
+    def is_auto_resize(self) -> bool:
+        return self._resizing.is_enabled
 
-    def minimumSizeHint(self) -> QSize:
-        return QSize(160, 120)
+    def set_auto_resize_limit(self, width: int, height: int) -> None:
+        """The largest screen in pixels that the server can show (QEMU up to 9.0: 2560 by 2048)."""
+        self._resizing.set_limit(width, height)
 
-    def guest_to_widget(self, x: int, y: int) -> QPointF | None:
-        """Middle of the device pixel that shows a guest pixel, in the widget; None without a picture."""
-        port = self._port()
-        if port is None:
-            return None
-        area = self._area()
-        device_x, device_y = port.from_guest(x, y)
-        return QPointF(
-            (device_x + 0.5 + area.horizontal.start - area.origin_x) / area.dpr,
-            (device_y + 0.5 + area.vertical.start - area.origin_y) / area.dpr,
-        )
+    def _follows_window(self) -> bool:
+        return self._resizing.is_active
 
-    def _frame_pixels(self) -> int:
-        """Device pixels on each side."""
-        return 0 if self.window().isFullScreen() else max(1, round(_FRAME * self.devicePixelRatioF()))
-
-    def _area(self) -> DeviceArea:
-        """Asked for anew each time: widgets are not told when their parents move within the window."""
-        dpr = self.devicePixelRatioF()
-        origin = self.mapTo(self.window(), QPoint(0, 0))
-        return DeviceArea.of(origin.x() * dpr, origin.y() * dpr, self.width(), self.height(), dpr)
-
-    def _port(self, area: DeviceArea | None = None) -> Viewport | None:
-        if self._screen is None:
-            return None
-        fb = self._screen.framebuffer
-        view = self._bars.view(area or self._area(), self._frame_pixels())
-        if self._mode is ScaleMode.ACTUAL:
-            return Viewport.actual(fb.width, fb.height, view, *self._bars.position)
-        return Viewport.fit(fb.width, fb.height, view)
+    @Slot()
+    def _on_follows_changed(self) -> None:
+        self._lay_out()
+        self.update()
 
     def _lay_out(self) -> None:
-        """Place scroll bars, panel and hint."""
-        picture = None
-        if self._screen is not None and self._mode is ScaleMode.ACTUAL:
-            picture = (self._screen.framebuffer.width, self._screen.framebuffer.height)
-        self._bars.place(picture, self._area(), self._frame_pixels())
+        super()._lay_out()
+        room = self._room(self._area())
         self._panel.place()
         if self._hint.isVisible():
             self._hint.place()
-        self._update_cursor()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self._lay_out()
-
-    def event(self, event: QEvent) -> bool:
-        kind = event.type()
-        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants_key(event):
-            event.accept()
-            return True
-        if kind == QEvent.Type.DevicePixelRatioChange:
-            self._lay_out()
-            self.updateGeometry()
-            self.update()
-        return super().event(event)
-
-    # --- painting -------------------------------------------------------------------------------------
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        try:
-            # Asked of the painter: it may paint into a pixmap, at a place other than the window's.
-            base = painter.deviceTransform()
-            area = DeviceArea.of(base.dx(), base.dy(), self.width(), self.height(), base.m11())
-            area.enter(painter)
-            port = self._port(area)
-            hole = QRect()
-            if port is not None and self._screen is not None and self._shows_picture():
-                view = self._bars.view(area, self._frame_pixels())
-                hole = QRect(port.x, port.y, port.width, port.height)
-                hole &= QRect(view.x, view.y, view.width, view.height)
-                region = event.region()
-                self._screen.paint(painter, area, port, region, dimmed=self._is_dimmed())
-            paint_around(painter, area, hole, self._background())
-            if self._captured and (frame := self._frame_pixels()):
-                inner = area.rect
-                hole = QRect(frame, frame, inner.width - 2 * frame, inner.height - 2 * frame)
-                self._paint_frame(painter, area, hole)
-        finally:
-            painter.end()
-
-    def _background(self) -> QColor | Qt.GlobalColor:
-        if self.window().isFullScreen():
-            return Qt.GlobalColor.black
-        return self.palette().color(QPalette.ColorRole.Window)
-
-    def _paint_frame(self, painter: QPainter, area: DeviceArea, hole: QRect) -> None:
-        paint_around(painter, area, hole, self.palette().color(QPalette.ColorRole.Highlight))
+        self._pointing.update_cursor()
+        if self.isVisible():
+            self._resizing.set_view(room.width, room.height)
 
     # --- capture --------------------------------------------------------------------------------------
 
@@ -347,10 +257,14 @@ class ConsoleWidget(QWidget):
         """Send keyboard and mouse to the guest from now on, if there is one to take them."""
         if self._captured or not self._takes_input():
             return
+        if self._view_only:
+            self._say_view_only()
+            return
         self._captured = True
         self.setFocus(Qt.FocusReason.OtherFocusReason)
-        if self._can_grab():
+        if can_grab():
             self.grabKeyboard()
+        self._keys.captured()
         self._hint.show_text(self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label()))
         self._update_input()
         self.update()
@@ -358,46 +272,80 @@ class ConsoleWidget(QWidget):
 
     def release_capture(self) -> None:
         """Let go of everything held down in the guest and give keyboard and mouse back."""
+        self._touch.cancel()
         self._input.let_go()
         if not self._captured:
             return
         self._captured = False
-        if self._can_grab():
+        if can_grab():
             self.releaseKeyboard()
         self._hint.dismiss()
         self._update_input()
         self.update()
         self.captureChanged.emit(False)
 
-    @staticmethod
-    def _can_grab() -> bool:
-        """Only X11 lets an application take keyboard and mouse; Qt's other platforms refuse with a warning.
+    def let_go(self) -> None:
+        """Release every key and button that the guest believes to be down; the capture stays."""
+        self._input.let_go()
 
-        There the application's own shortcuts still go to the guest (ShortcutOverride), the desktop's do not.
-        """
-        return QGuiApplication.platformName() == "xcb"
+    def guest_leds(self) -> KeyboardLeds | None:
+        """Lock LEDs of the guest's keyboard; None while it has said nothing of them."""
+        return self._keys.guest_leds
+
+    def is_view_only(self) -> bool:
+        return self._view_only
+
+    def set_view_only(self, view_only: bool) -> None:
+        """While it is, nothing that happens here reaches the guest, and the cursor is the desktop's."""
+        if view_only == self._view_only:
+            return
+        self._view_only = view_only
+        if view_only:
+            self.release_capture()
+            self._say_view_only()
+        else:
+            self._hint.dismiss()
+        self._update_face()
+        self._update_input()
+        self.viewOnlyChanged.emit(view_only)
+
+    def _say_view_only(self) -> None:
+        if self.isVisible():
+            self._hint.show_text(self.tr("View only: keyboard and mouse do not reach the guest"))
 
     def host_key_label(self) -> str:
-        return host_key_label(self._router.host)
+        return self._keys.host_key_label()
 
     def set_host_key(self, name: str) -> None:
         """A name of HOST_KEYS; an unknown one means the default."""
-        self._router.set_host(HOST_KEYS.get(name, HOST_KEYS[DEFAULT_HOST_KEY]))
+        self._keys.set_host_key(name)
         self._update_face()
+
+    def set_desktop_shortcuts(self, sequences: Iterable[str]) -> None:
+        """Key sequences (portable texts) that stay with the desktop even while captured."""
+        self._keys.set_desktop_shortcuts(sequences)
 
     def _takes_input(self) -> bool:
         return self._face.takes_input and self._source is not None and self._source.state is SourceState.CONNECTED
 
+    def _update_input(self) -> None:
+        """Captured or not, paused or not, absolute or not: what follows from it."""
+        self._input.enabled = self._captured and self._takes_input() and not self._view_only
+        self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, self._input.enabled and self._input_method)
+        self._pointing.update()
+
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._router.reset()
+        self._keys.forget_held()
         self.release_capture()
         super().focusOutEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        self._router.reset()
+        self._keys.forget_held()
         self.release_capture()
         if self._source is not None:
             self._source.set_visible(False)
+        self._bell.stop()
+        self._update_plane()
         super().hideEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -410,36 +358,33 @@ class ConsoleWidget(QWidget):
 
     def _wants_key(self, event: QKeyEvent) -> bool:
         """Whether a key is ours before it is anybody's shortcut: all of them while captured, and Enter, to capture."""
-        return self._captured or self._is_enter(event)
+        if self._captured:
+            return not self._keys.is_desktop_shortcut(event)
+        return self._is_enter(event)
 
     def _is_enter(self, event: QKeyEvent) -> bool:
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
         return event.key() in _ENTER and plain and self._takes_input()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        code = evdev_code(event)
-        route = self._router.pressed(code, repeat=event.isAutoRepeat())
-        if route is Route.HOST_COMMAND:
+        fate = self._keys.press(event, captured=self._captured)
+        if fate is KeyFate.COMMAND:
             self.hostCommand.emit(key_name(event))
-        elif route is Route.GUEST:
-            if self._captured:
-                self._input.press_key(code, keysym(event))
-            elif self._is_enter(event) and not event.isAutoRepeat():
-                self.capture()
-            else:
-                super().keyPressEvent(event)
-                return
+        elif fate is KeyFate.UNUSED and self._is_enter(event) and not event.isAutoRepeat():
+            self.capture()
+        elif fate in (KeyFate.UNUSED, KeyFate.DESKTOP):
+            super().keyPressEvent(event)
+            return
         event.accept()
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.isAutoRepeat():  # X11 sends a release before each repeated press; a held key is still held
             event.accept()
             return
-        code = evdev_code(event)
-        route = self._router.released(code)
-        if route is Route.HOST_ALONE:
+        fate = self._keys.release(event, captured=self._captured)
+        if fate is KeyFate.RELEASE:
             self.release_capture()
-        elif route is Route.GUEST and not self._input.release_key(code, keysym(event)) and not self._captured:
+        elif fate in (KeyFate.UNUSED, KeyFate.DESKTOP):
             super().keyReleaseEvent(event)
             return
         event.accept()
@@ -448,94 +393,88 @@ class ConsoleWidget(QWidget):
         """Tab belongs to the guest while captured."""
         return False if self._captured else super().focusNextPrevChild(forward)
 
-    # --- mouse ----------------------------------------------------------------------------------------
+    # --- input methods --------------------------------------------------------------------------------
+
+    def set_input_method_enabled(self, enabled: bool) -> None:
+        """Let the desktop's input method compose text while captured; it comes as ``textCommitted``.
+
+        Off by default: an input method that is on sees every key before the guest does, and may keep some.
+        """
+        self._input_method = enabled
+        self._update_input()
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        if event.commitString() and self._input.enabled and self._input_method:
+            self._input.let_go()  # what composed it is no part of the text
+            self.textCommitted.emit(event.commitString())
+        event.accept()
+
+    def inputMethodQuery(self, query: Qt.InputMethodQuery) -> object:
+        match query:
+            case Qt.InputMethodQuery.ImEnabled:
+                return self._input.enabled and self._input_method
+            case Qt.InputMethodQuery.ImHints:
+                return Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhNoAutoUppercase
+            case Qt.InputMethodQuery.ImCursorRectangle:
+                # Nobody knows where the guest's text cursor is: its mouse pointer is the best guess.
+                return QRect(self.mapFromGlobal(self.cursor().pos()), self.rect().topLeft())
+            case _:
+                return super().inputMethodQuery(query)
+
+    # --- mouse and touch ------------------------------------------------------------------------------
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._router.use()
-        if not self._captured and self._is_over_picture(event.position()):
+        self._keys.host_key_used()
+        if not self._captured and self.is_over_picture(event.position()):
             self.capture()
-            self._motion.reset(event.globalPosition())
+            self._pointing.begin(event.globalPosition())
         if self._captured:
-            self._input.press_button(event.button())
-            self._point(event)
+            self._pointing.press(event.button(), event.position(), event.globalPosition())
         event.accept()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.mousePressEvent(event)  # Qt's name for the second press
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._input.release_button(event.button()):
-            self._point(event)
+        self._pointing.release(event.button(), event.position(), event.globalPosition())
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._captured:
-            self._point(event)
-        self._update_cursor(event.position())
+            self._pointing.move(event.position(), event.globalPosition())
+        self._pointing.update_cursor(event.position())
         event.accept()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        if not self._captured:
+        if self._captured:
+            self._pointing.turn_wheel(event.angleDelta(), event.position())
+        elif event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoom_by_wheel(event)
+        elif not self._bars.turn_wheel(event.angleDelta()):
             event.ignore()
             return
-        self._input.turn_wheel(event.angleDelta(), self._guest_position(event.position()))
         event.accept()
 
-    def _is_over_picture(self, position: QPointF) -> bool:
-        area = self._area()
-        port = self._port(area)
-        return port is not None and port.contains(*area.to_device(position.x(), position.y()))
+    def _capture_by_touch(self) -> bool:
+        self.capture()
+        return self._captured
 
-    def _point(self, event: QMouseEvent) -> None:
-        if self._input.mode is PointerMode.RELATIVE:
-            self._move_relative(event.globalPosition())
-        else:
-            self._input.point(*self._guest_position(event.position()))
+    @Slot(object)
+    def _on_touch(self, action: TouchAction) -> None:
+        self._touch_mouse.act(action, captured=self._captured)
 
-    def _guest_position(self, position: QPointF) -> tuple[int, int]:
-        area = self._area()
-        port = self._port(area)
-        return port.to_guest(*area.to_device(position.x(), position.y())) if port is not None else (0, 0)
-
-    def _move_relative(self, position: QPointF) -> None:
-        self._input.move(*self._motion.moved(position, self.devicePixelRatioF()))
-        if not self._mouse_grabbed:
-            return
-        # Far from the middle only: a jump for every movement would race with the movements under way.
-        middle = QPointF(self.mapToGlobal(self.rect().center()))
-        if (position - middle).manhattanLength() > min(self.width(), self.height()) / 4:
-            QCursor.setPos(middle.toPoint())
-            self._motion.warped(middle)
-
-    def _update_input(self) -> None:
-        """Captured or not, paused or not, absolute or not: what follows from it."""
-        self._input.enabled = self._captured and self._takes_input()
-        self._update_mouse_grab()
-        self._update_cursor()
-
-    def _update_mouse_grab(self) -> None:
-        """Only a guest with a relative mouse needs the host's pointer for itself."""
-        wanted = self._input.enabled and self._input.mode is PointerMode.RELATIVE
-        if wanted and not self._mouse_grabbed:
-            self._motion.reset(QPointF(QCursor.pos()))
-            if self._can_grab():
-                self.grabMouse()
-        elif not wanted and self._mouse_grabbed and self._can_grab():
-            self.releaseMouse()
-        self._mouse_grabbed = wanted
-
-    # --- cursor ---------------------------------------------------------------------------------------
-
-    def _update_cursor(self, position: QPointF | None = None) -> None:
-        """The guest's shape over its picture while captured, else the desktop's arrow."""
-        if position is None:
-            position = QPointF(self.mapFromGlobal(QCursor.pos()))
-        port = self._port()
-        if port is None or not self._input.enabled:
-            self._cursor.show_arrow()
-        elif self._input.mode is PointerMode.RELATIVE:
-            self._cursor.show_nothing()
-        elif not self._is_over_picture(position):
-            self._cursor.show_arrow()
-        else:
-            self._cursor.show_guest(port.scale, self.devicePixelRatioF())
+    def event(self, event: QEvent) -> bool:
+        kind = event.type()
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and self._wants_key(event):
+            event.accept()
+            return True
+        if isinstance(event, QTouchEvent):
+            # Asked for each time: two fingers zoom only where that is what a person chose.
+            self._touch.gestures.can_pinch = self.scale_mode() is ScaleMode.FREE and self.can_zoom()
+            if self._touch.take(event):
+                return True
+        if isinstance(event, QNativeGestureEvent):
+            ours = not self._captured or self.scale_mode() is ScaleMode.FREE
+            if ours and self.zoom_by_gesture(event):
+                return True
+        return super().event(event)

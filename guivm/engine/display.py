@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
-from guivm.engine.job_types import ConsoleEndpoint, Screenshot
+from guivm.engine.job_types import ConsoleEndpoint, Screenshot, SshTarget
 from guivm.engine.libvirt_errors import is_connection_lost, text_of
 from guivm.engine.operations import require_state
 from guivm.engine.reader import parse_domain
@@ -26,6 +27,7 @@ SCREENSHOT_LIMIT = 64 * 1024 * 1024
 _CHUNK = 262_120  # what one packet of libvirt's remote protocol carries (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX)
 
 _ACTIVE = (VmState.RUNNING, VmState.PAUSED, VmState.SUSPENDED, VmState.SHUTTING_DOWN)
+_QEMU_7 = 7_000_000  # as virConnectGetVersion counts
 _ANY_ADDRESS = ("", "0.0.0.0", "::", "*")  # noqa: S104  (recognised, never bound)
 
 
@@ -60,37 +62,87 @@ def open_console(context: HandlerContext, request: OpenConsole) -> ConsoleEndpoi
 def _listening(
     context: HandlerContext, domain: libvirt.virDomain, element: etree._Element, index: int, refusal: str
 ) -> ConsoleEndpoint:
+    """Where the display listens, as it is reached from here: directly, or through the connection's SSH."""
+    host = context.host
+    ssh = None if host.is_local else ssh_target(host.uri)
     sockets = [element.get("socket"), *(listen.get("socket") for listen in element.iterfind("listen"))]
     path = next((socket for socket in sockets if socket), None)
-    if path is not None and context.host.is_local:
-        return ConsoleEndpoint(unix_path=path, password=_password(domain, index))
+    if path is not None and (host.is_local or ssh is not None):
+        return _complete(context, ConsoleEndpoint(unix_path=path, ssh=ssh, password=_password(domain, index)))
     port = int(element.get("port", "-1"))
     if port > 0:
         addresses = [element.get("listen"), *(listen.get("address") for listen in element.iterfind("listen"))]
         address = next((value for value in addresses if value), "")
-        if context.host.is_local:
+        if host.is_local or ssh is not None:  # with SSH: as the host itself sees it
             machine = "127.0.0.1" if address in _ANY_ADDRESS else address
         elif address in ("127.0.0.1", "::1", "localhost"):
             raise UnsupportedError(
-                "The display listens on the host only, and this version reaches it over no tunnel.",
-                advice="Open the console on the host itself.",
+                "The display listens on the host only, and this connection has no SSH to reach it through.",
+                advice="Connect to the host with an address of the kind qemu+ssh://user@host/system.",
             )
         else:
-            machine = _machine_of(context.host.uri) if address in _ANY_ADDRESS else address
-        return ConsoleEndpoint(tcp=(machine, port), password=_password(domain, index))
-    if context.host.is_local:
+            machine = _machine_of(host.uri) if address in _ANY_ADDRESS else address
+        return _complete(context, ConsoleEndpoint(tcp=(machine, port), ssh=ssh, password=_password(domain, index)))
+    if host.is_local:
         raise ConsoleError("The host did not open the display.", details=refusal)
     raise UnsupportedError(
         "The display of this virtual machine listens nowhere, and a remote host cannot pass it on.",
-        advice="Open the console on the host itself.",
+        advice="Open the console on the host itself, or let the display listen on 127.0.0.1 of the host.",
         details=refusal,
     )
+
+
+def _complete(context: HandlerContext, endpoint: ConsoleEndpoint) -> ConsoleEndpoint:
+    """With this computer's certificates, and what the host's QEMU cannot bear."""
+    from guivm.engine.certificates import vnc_certificates
+
+    ours = vnc_certificates()
+    return replace(
+        endpoint,
+        ca_file=ours.authority,
+        client_certificate=ours.certificate,
+        client_key=ours.key,
+        encodings_once=not endpoint.is_local and _version(context) < _QEMU_7,
+    )
+
+
+def _version(context: HandlerContext) -> int:
+    import libvirt
+
+    try:
+        return int(context.connection.getVersion())
+    except libvirt.libvirtError as error:
+        if is_connection_lost(error):
+            raise
+        return 0  # not known: taken for an old one
 
 
 def _machine_of(uri: str) -> str:
     from urllib.parse import urlsplit
 
     return urlsplit(uri).hostname or "localhost"
+
+
+def ssh_target(uri: str) -> SshTarget | None:
+    """How the connection of a URI reaches its host, or None when that is not by SSH.
+
+    Of libvirt's parameters (https://libvirt.org/uri.html) those that OpenSSH has a word for.
+    """
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    parts = urlsplit(uri)
+    if not parts.scheme.endswith(("+ssh", "+libssh", "+libssh2")) or not parts.hostname:
+        return None
+    given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return SshTarget(
+        parts.hostname,
+        parts.port,
+        None if parts.username is None else unquote(parts.username),
+        keyfile=given.get("keyfile"),
+        known_hosts=given.get("known_hosts"),
+        verify=given.get("no_verify", "0") == "0" and given.get("known_hosts_verify") != "ignore",
+        command=given.get("command", "ssh"),
+    )
 
 
 def _password(domain: libvirt.virDomain, index: int) -> str | None:

@@ -6,7 +6,7 @@ Apart from :mod:`guivm.engine.types` because the list of VMs needs none of them:
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from guivm.engine.types import HostId, VmKey
@@ -241,16 +241,68 @@ class DeletedVm:
 
 
 @dataclass(frozen=True, slots=True)
+class SshTarget:
+    """A host that displays are reached through, as its connection names it. None: what ssh's own files say."""
+
+    host: str
+    port: int | None = None
+    user: str | None = None
+    keyfile: str | None = None
+    known_hosts: str | None = None
+    verify: bool = True  # False: take any host key, because the connection's address says so
+    command: str = "ssh"  # the program, found on PATH
+
+
+@dataclass(frozen=True, slots=True)
 class ConsoleEndpoint:
     """How to reach a VM's VNC server: exactly one of ``fd``, ``unix_path`` and ``tcp`` is set.
 
-    ``fd`` is a connected stream socket; whoever receives the endpoint owns and closes it.
+    ``fd`` is a connected stream socket; whoever receives the endpoint owns and closes it. With ``ssh`` the other two
+    are meant as that host sees them. Certificates of the server are always verified: against ``ca_file`` (PEM) or,
+    without one, the system's authorities, and for ``server_name`` or, without one, the host connected to.
     """
 
     fd: int | None = None
     unix_path: str | None = None
     tcp: tuple[str, int] | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
+    user: str | None = None
+    ssh: SshTarget | None = None
+    ca_file: str | None = None
+    client_certificate: str | None = None  # PEM; with ``client_key``, for servers that want to know who we are
+    client_key: str | None = None
+    server_name: str | None = None
+    require_identity: bool = False  # refuse a server that does not prove by certificate who it is
+    # QEMU before 7.0 registers a clipboard listener with each list of encodings, and hangs at the second.
+    encodings_once: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """True when the display's bytes do not leave this computer."""
+        if self.ssh is not None:
+            return False
+        return self.tcp is None or self.tcp[0] == "localhost" or self.tcp[0] == "::1" or self.tcp[0].startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class SerialDevice:
+    """A serial port or text console of a running VM. ``alias`` is what :class:`OpenSerial` takes."""
+
+    alias: str  # libvirt's name of the device: "serial0", "console1"
+    kind: str  # "serial", "virtio", or another target type of libvirt
+    port: int  # counted from 0 within its kind
+    label: str  # "Serial port 1"
+    refusal: str = ""  # why it cannot be opened from here, one sentence; empty when it can
+
+
+@dataclass(frozen=True, slots=True)
+class SerialEndpoint:
+    """An open serial line. ``fd`` is a connected stream socket: what is written to it the guest reads, and vice versa.
+
+    Whoever receives the endpoint owns the descriptor; closing it ends the session. End of file: the line has ended.
+    """
+
+    fd: int
 
 
 @dataclass(frozen=True, slots=True)

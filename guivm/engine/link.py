@@ -108,22 +108,14 @@ class LibvirtLink:
             self._give_back(connection)
 
     def _take(self) -> libvirt.virConnect:
-        import libvirt
-
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
-                break
+                return open_own(self.uri)
             if _is_alive(connection):
                 return connection
             _close(connection)
-        try:
-            connection = _open(self.uri)
-        except libvirt.libvirtError as error:
-            raise connect_failure(error, self.uri)[0] from error
-        _keep_alive(connection)
-        return connection
 
     def _give_back(self, connection: libvirt.virConnect) -> None:
         with self._lock:
@@ -154,6 +146,18 @@ class LibvirtLink:
             self._idle.clear()
         for connection in connections:
             _close(connection)
+
+
+def open_own(uri: str) -> libvirt.virConnect:
+    """A connection outside any link, watched by keepalive; the caller closes it. May block. Raises HostError."""
+    import libvirt
+
+    try:
+        connection = _open(uri)
+    except libvirt.libvirtError as error:
+        raise connect_failure(error, uri)[0] from error
+    _keep_alive(connection)
+    return connection
 
 
 class LibvirtConnector:

@@ -279,6 +279,8 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.SaveState: ("saving", "save_state"),
     rq.OpenConsole: ("display", "open_console"),
     rq.TakeScreenshot: ("display", "take_screenshot"),
+    rq.ListSerialDevices: ("serial", "list_serial_devices"),
+    rq.OpenSerial: ("serial", "open_serial"),
     rq.ReadDetails: ("details", "read_details"),
     rq.ReadCapabilities: ("capabilities", "read_capabilities"),
     rq.InspectMedia: ("images", "inspect_media_request"),

@@ -20,6 +20,8 @@ from guivm.engine.job_types import (
     MediaInfo,
     NewVmSpec,
     Screenshot,
+    SerialDevice,
+    SerialEndpoint,
     VmDetails,
 )
 from guivm.engine.types import HostId, VmKey
@@ -199,6 +201,27 @@ class OpenConsole(VmRequest[ConsoleEndpoint]):
 
     lane = Lane.READ
     quiet = True
+
+
+class ListSerialDevices(VmRequest[tuple[SerialDevice, ...]]):
+    """The serial ports and text consoles of a running VM, in the order of its definition; those of no use, too."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSerial(VmRequest[SerialEndpoint]):
+    """Open a serial line of a running VM; the receiver owns the descriptor.
+
+    ``device`` is an alias of :class:`ListSerialDevices`; empty: the first that can be opened. InUseError while
+    somebody else has it open, unless ``take_over``: then theirs is closed. UnsupportedError when there is none.
+    """
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    device: str = ""
+    take_over: bool = False
 
 
 class ReadCapabilities(HostRequest[HostCapabilities]):

@@ -29,6 +29,8 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
     rq.ReadDetails: ("Reading “{}”", "“{}” could not be read."),
     rq.TakeScreenshot: ("Taking a picture of “{}”", "The screen of “{}” could not be read."),
     rq.OpenConsole: ("Opening the display of “{}”", "The display of “{}” could not be opened."),
+    rq.ListSerialDevices: ("Looking at the serial ports of “{}”", "The serial ports of “{}” could not be read."),
+    rq.OpenSerial: ("Opening the serial console of “{}”", "The serial console of “{}” could not be opened."),
     rq.ReadCapabilities: ("Asking what “{}” can do", "“{}” could not say what it can do."),
     rq.InspectMedia: ("Looking at “{}”", "“{}” could not be looked at."),
     rq.CheckNewVm: ("Checking “{}”", "“{}” could not be checked."),

@@ -27,6 +27,7 @@ class Group(enum.Enum):
 
     FILE = N("Actions", "&File")
     MACHINE = N("Actions", "&Machine")
+    CONSOLE = N("Actions", "&Console")
     VIEW = N("Actions", "&View")
     HELP = N("Actions", "&Help")
 
@@ -43,13 +44,18 @@ def _known(vm: VmInfo) -> bool:
     return vm.state is not VmState.UNKNOWN
 
 
+def _on_screen(vm: VmInfo) -> bool:
+    return vm.state.is_active and vm.has_graphics
+
+
 _S = VmState
 _OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
 
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """``enabled`` looks at a VM's state and whether it is persistent; an action that needs no VM has None.
+    """``enabled`` looks at a VM's state, whether it is persistent and whether it has a display; an action that needs
+    no VM has None.
 
     Of several selected VMs the action applies to those for which ``enabled`` is true.
     """
@@ -106,6 +112,40 @@ SPECS: tuple[ActionSpec, ...] = (
                lambda vm: _known(vm) and vm.persistent, section=3, checkable=True),
     ActionSpec("delete", Group.MACHINE, N("Actions", "Delete…"), "delete", "Del", "",
                _in(*_OFF), section=4, multiple=False),
+    ActionSpec("send-ctrl-alt-del", Group.CONSOLE, N("Actions", "Send Ctrl+Alt+Del"), "", "", "", _on_screen,
+               multiple=False),
+    ActionSpec("send-keys", Group.CONSOLE, N("Actions", "Send Keys"), "keyboard", "",
+               N("Actions", "Send a combination of keys that the desktop would take for itself"), _on_screen,
+               multiple=False),
+    ActionSpec("type-text", Group.CONSOLE, N("Actions", "Type Text…"), "text", "Ctrl+Shift+T",
+               N("Actions", "Type a text into the guest as if on its keyboard"), _on_screen, multiple=False),
+    ActionSpec("clipboard", Group.CONSOLE, N("Actions", "Shared Clipboard"), "clipboard", "",
+               N("Actions", "Which way copied text may go between the guest and this desktop"), _on_screen,
+               multiple=False),
+    ActionSpec("copy-text", Group.CONSOLE, N("Actions", "Copy Text from the Screen…"), "copy-text", "Ctrl+Shift+X",
+               N("Actions", "Mark a part of the guest's screen and copy what is written there"), _on_screen, section=1,
+               multiple=False),
+    ActionSpec("copy-screenshot", Group.CONSOLE, N("Actions", "Copy Screenshot"), "copy", "", "", _on_screen,
+               section=1, multiple=False),
+    ActionSpec("screenshot", Group.CONSOLE, N("Actions", "Save Screenshot"), "screenshot", "Ctrl+Shift+S",
+               N("Actions", "Save the guest's screen as a picture"), _on_screen, section=1, multiple=False),
+    ActionSpec("record-session", Group.CONSOLE, N("Actions", "Record Session"), "record", "",
+               N("Actions", "Record all that the guest shows, to be played again here"), _on_screen, section=2,
+               checkable=True, multiple=False),
+    ActionSpec("record-video", Group.CONSOLE, N("Actions", "Record Video"), "video", "",
+               N("Actions", "Record a video file of the guest's screen"), _on_screen, section=2, checkable=True,
+               multiple=False),
+    ActionSpec("play-recording", Group.CONSOLE, N("Actions", "Play a Recording…"), "start", "", "", section=2),
+    ActionSpec("record-macro", Group.CONSOLE, N("Actions", "Record Macro"), "macro", "",
+               N("Actions", "Record keys and clicks as a script that can be run again"), _on_screen, section=3,
+               checkable=True, multiple=False),
+    ActionSpec("run-script", Group.CONSOLE, N("Actions", "Run Script…"), "", "", "", _on_screen, section=3,
+               multiple=False),
+    ActionSpec("view-only", Group.CONSOLE, N("Actions", "View Only"), "view-only", "",
+               N("Actions", "Send no keys and clicks to the guest"), _on_screen, section=4, checkable=True,
+               multiple=False),
+    ActionSpec("sound", Group.CONSOLE, N("Actions", "Play Sound"), "", "", "", _on_screen, section=4, checkable=True,
+               multiple=False),
     ActionSpec("search", Group.VIEW, N("Actions", "Search"), "search", "Ctrl+F", ""),
     ActionSpec("show-overview", Group.VIEW, N("Actions", "Overview"), "overview", "Ctrl+1", "", section=1),
     ActionSpec("show-console", Group.VIEW, N("Actions", "Console"), "console", "Ctrl+2", "", section=1),
@@ -115,7 +155,14 @@ SPECS: tuple[ActionSpec, ...] = (
                checkable=True),
     ActionSpec("scale-fit", Group.VIEW, N("Actions", "Fit to Window"), "", "", "", section=3, checkable=True),
     ActionSpec("scale-actual", Group.VIEW, N("Actions", "Actual Size (1:1)"), "", "", "", section=3, checkable=True),
-    ActionSpec("jobs", Group.VIEW, N("Actions", "Jobs"), "jobs", "Ctrl+J", "", section=4, checkable=True),
+    ActionSpec("scale-integer", Group.VIEW, N("Actions", "Whole Multiples"), "", "",
+               N("Actions", "As large as fits with every guest pixel a sharp square"), section=3, checkable=True),
+    ActionSpec("zoom-in", Group.VIEW, N("Actions", "Zoom In"), "zoom-in", "Ctrl++", "", section=4),
+    ActionSpec("zoom-out", Group.VIEW, N("Actions", "Zoom Out"), "zoom-out", "Ctrl+-", "", section=4),
+    ActionSpec("auto-resize", Group.VIEW, N("Actions", "Resize Guest with Window"), "", "",
+               N("Actions", "Ask the guest to make its screen as large as the window"), _on_screen, section=4,
+               checkable=True, multiple=False),
+    ActionSpec("jobs", Group.VIEW, N("Actions", "Jobs"), "jobs", "Ctrl+J", "", section=5, checkable=True),
     ActionSpec("shortcuts", Group.HELP, N("Actions", "Keyboard Shortcuts"), "keyboard", "Ctrl+?", ""),
     ActionSpec("about", Group.HELP, N("Actions", "About guivm"), "about", "", "", section=1),
 )  # fmt: skip
@@ -123,9 +170,9 @@ SPECS: tuple[ActionSpec, ...] = (
 
 def _kinds(selection: Iterable[VmInfo]) -> list[tuple[VmInfo, int]]:
     """One VM of each kind that ``ActionSpec.enabled`` can tell apart, and how many there are of it."""
-    found: dict[tuple[str, bool], tuple[VmInfo, int]] = {}
+    found: dict[tuple[str, bool, bool], tuple[VmInfo, int]] = {}
     for vm in selection:
-        kind = (vm.state.value, vm.persistent)
+        kind = (vm.state.value, vm.persistent, vm.has_graphics)
         first, count = found.get(kind, (vm, 0))
         found[kind] = (first, count + 1)
     return list(found.values())

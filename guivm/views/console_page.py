@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,15 +22,22 @@ from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import GuivmError, UnsupportedError
 from guivm.views import icons
 from guivm.views.bridge import Bridge
-from guivm.views.settings import CONSOLE_SCALE, HOST_KEY, Settings
+from guivm.views.clipboard_sharing import ClipboardSharing
+from guivm.views.console_preferences import ConsolePreferences
+from guivm.views.console_status import ConsoleStatus
+from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
 from guivm.views.state_words import state_icon_name, state_sentence, state_word
 from guivm.views.theme import GRID
 
 if TYPE_CHECKING:
     from guivm.console.faces import ConsoleFace
-    from guivm.console.source import DisplaySource, SourceState
+    from guivm.console.frame import ClipboardPolicy
+    from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
+    from guivm.console.source import SourceState
     from guivm.console.widget import ConsoleWidget
+    from guivm.views.console_tools import ConsoleTools
+    from guivm.views.credentials_page import CredentialsPage
 
 FIRST_DELAY_MS = 200
 LAST_DELAY_MS = 5_000
@@ -38,7 +46,17 @@ _GOOD_MS = 5_000
 # Looked away for longer than this: the connection is given back.
 LINGER_MS = 3_000
 
-_HOST_COMMANDS = {"P": "pause", "F": "fullscreen"}
+_HOST_COMMANDS = {
+    "P": "pause",
+    "F": "fullscreen",
+    "DEL": "send-ctrl-alt-del",
+    "V": "type-text",
+    "X": "copy-text",
+    "E": "screenshot",
+    "C": "scale-fit",
+    "A": "auto-resize",
+}
+_PREFERENCES = frozenset({"auto-resize", "sound", "zoom-in", "zoom-out"})
 
 
 class ConsolePage(QWidget):
@@ -48,6 +66,8 @@ class ConsolePage(QWidget):
     captureChanged = Signal(bool)
     sourceStateChanged = Signal(object)  # SourceState
     frameShown = Signal()
+    told = Signal(object)  # Message: what an action of this console has to say
+    toolsChanged = Signal()  # what is_on answers is different now
 
     def __init__(self, bridge: Bridge, settings: Settings, vm: VmInfo, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,6 +83,11 @@ class ConsolePage(QWidget):
         self._problem = ""
         self._no_display = False
         self._had_picture = False
+        self._tools: ConsoleTools | None = None
+        self._credentials: CredentialsPage | None = None
+        self._login: tuple[str, str] | None = None  # user name, password: what the person typed
+        self._need: CredentialNeed | None = None
+        self._waiting: list[tuple[str, weakref.ref[QWidget]]] = []  # actions for when there is a picture
         self._lasted = QElapsedTimer()
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
@@ -84,10 +109,21 @@ class ConsolePage(QWidget):
         self._idle.column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = QStackedWidget(self)
         self._stack.addWidget(self._idle)
+        self.preferences = ConsolePreferences(settings, vm.key.uuid, self)
+        self.preferences.changed.connect(self.toolsChanged)
+        self.preferences.clipboardChanged.connect(self._on_clipboard)
+        self.status = ConsoleStatus(self)
+        self.status.set_clipboard(self.preferences.clipboard)
+        self.status.clipboardChosen.connect(self.preferences.set_clipboard)
+        self.status.stopRequested.connect(self._on_stop_recording)
+        self.status.hide()
+        self._sharing: ClipboardSharing | None = None
+        self._bare = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._stack)
-        settings.changed.connect(self._on_setting)
+        layout.setSpacing(0)
+        layout.addWidget(self._stack, 1)
+        layout.addWidget(self.status)
         self._update()
 
     # --- asking ---------------------------------------------------------------------------------------
@@ -136,6 +172,11 @@ class ConsolePage(QWidget):
                 self._had_picture = False
         self._update()
 
+    def set_bare(self, bare: bool) -> None:
+        """Full screen: nothing but the picture."""
+        self._bare = bare
+        self._show_status()
+
     def set_kept(self, kept: bool) -> None:
         """Stay connected even while not visible (a console in its own window)."""
         self._kept = kept
@@ -157,13 +198,93 @@ class ConsolePage(QWidget):
         self._ticket = 0
         self._retry.stop()
         self._linger.stop()
-        if self._console is not None:
-            self._console.set_source(None)
+        self._let_go_of_source()
+
+    @Slot()
+    def reconnect(self) -> None:
+        """Make a new connection; the picture stays until the new one has its own."""
+        self.disconnect_source()
+        self._ask()
+
+    def close_tools(self) -> None:
+        """The page goes away for good: what it records ends."""
+        if self._tools is not None:
+            self._tools.close()
+
+    # --- actions --------------------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> ConsoleTools:
+        """Made on first use."""
+        if self._tools is None:
+            from guivm.views.console_tools import ConsoleTools
+
+            self._tools = ConsoleTools(self, self._bridge, self._settings)
+            self._tools.told.connect(self.told)
+            self._tools.changed.connect(self._on_tools_changed)
+            console = self._console
+            self._tools.recordings.follow(console.source() if console is not None else None)
+        return self._tools
+
+    @property
+    def is_recording(self) -> bool:
+        return self._tools is not None and bool(self._tools.recordings.active)
+
+    def is_on(self, action_id: str) -> bool:
+        """Whether what an action switches is on here."""
+        if action_id in _PREFERENCES:
+            return self.preferences.is_on(action_id)
+        return self._tools is not None and self._tools.is_checked(action_id)
+
+    def run_action(self, action_id: str, window: QWidget) -> None:
+        """Carry out an action of guivm.views.console_actions here; if it needs a picture, as soon as there is one."""
+        if action_id in _PREFERENCES:
+            self.preferences.run(action_id)
+        elif self._has_picture():
+            self.tools.run(action_id, window)
+        else:
+            self._waiting.append((action_id, weakref.ref(window)))
+            self.toolsChanged.emit()
+
+    def send_combo(self, combo: str) -> None:
+        """Press keys in the guest, "Ctrl+Alt+Del"."""
+        if self._has_picture():
+            self.tools.send_combo(combo)
+
+    def _has_picture(self) -> bool:
+        from guivm.console.source import SourceState
+
+        source = self._console.source() if self._console is not None else None
+        return source is not None and source.state is SourceState.CONNECTED
+
+    def _run_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for action_id, window_ref in waiting:
+            window = window_ref()
+            if window is not None and shiboken6.isValid(window):
+                self.tools.run(action_id, window)
+
+    @Slot()
+    def _on_tools_changed(self) -> None:
+        self.status.set_recording(self._tools.recordings.active if self._tools is not None else "")
+        self.toolsChanged.emit()
+        self._update()
+
+    @Slot(str)
+    def _on_stop_recording(self, action_id: str) -> None:
+        self.run_action(action_id, self.window())
+
+    @Slot(str)
+    def _on_clipboard(self, policy: str) -> None:
+        self.status.set_clipboard(policy)
+        if self._sharing is not None:
+            self._sharing.set_policy(_policy(policy))
+        self.toolsChanged.emit()
 
     # --- state ----------------------------------------------------------------------------------------
 
     def _wanted(self) -> bool:
-        looked_at = self.isVisible() or self._kept or self._linger.isActive()
+        looked_at = self.isVisible() or self._kept or self.is_recording or self._linger.isActive()
         return looked_at and self._vm.state.is_active and self._vm.has_graphics and not self._no_display
 
     @Slot()
@@ -180,12 +301,19 @@ class ConsolePage(QWidget):
         vm = self._vm
         live = vm.state.is_active and vm.has_graphics and not self._no_display
         frozen = vm.state is VmState.UNKNOWN and self.has_source
-        if (live or frozen) and (self.isVisible() or self._kept or self._console is not None):
+        if live and self._need is not None and self._credentials is not None:
+            self._stack.setCurrentWidget(self._credentials)
+        elif (live or frozen) and (self.isVisible() or self._kept or self._console is not None):
             console = self._ensure_console()
             self._stack.setCurrentWidget(console)
             console.set_face(self._face(), self._face_text())
         else:
             self._show_idle()
+        self._show_status()
+
+    def _show_status(self) -> None:
+        shown = self._console is not None and self._stack.currentWidget() is self._console
+        self.status.setVisible(shown and not self._bare)
 
     def _face(self) -> ConsoleFace:
         from guivm.console.faces import ConsoleFace
@@ -239,7 +367,7 @@ class ConsolePage(QWidget):
 
     @Slot()
     def _ask(self) -> None:
-        if not self._wanted() or self._ticket or self.has_source:
+        if not self._wanted() or self._ticket or self.has_source or self._need is not None:
             return
         self._tickets += 1
         self._ticket = self._tickets
@@ -262,12 +390,32 @@ class ConsolePage(QWidget):
         from guivm.console.rfb_source import make_source
 
         console = self._ensure_console()
-        source = make_source(endpoint, console)
+        if self._login is not None:
+            user, password = self._login
+            endpoint = replace(endpoint, user=user or endpoint.user, password=password)
+        tap = self._tools.recordings.tap() if self._tools is not None else None
+        source = make_source(endpoint, console, tap=tap)
         self._lasted.start()
+        self.preferences.set_source(source)
+        source.ledsChanged.connect(self.status.set_leds)
+        source.securityChanged.connect(self.status.set_security)
+        source.refused.connect(self._on_refused)
+        if self._sharing is not None:
+            self._sharing.follow(source)
+        if self._tools is not None:
+            self._tools.recordings.follow(source)
         console.set_source(source)
         source.open()
         self._show_face()
         return True
+
+    def _let_go_of_source(self) -> None:
+        if self._sharing is not None:
+            self._sharing.follow(None)
+        if self._tools is not None:
+            self._tools.recordings.follow(None)
+        if self._console is not None:
+            self._console.set_source(None)
 
     def take_failure(self, ticket: int, error: GuivmError) -> None:
         if ticket != self._ticket:
@@ -291,6 +439,35 @@ class ConsolePage(QWidget):
         self._delay_ms = FIRST_DELAY_MS
         self._problem = ""
         self._no_display = False
+        self._need = None
+        self._waiting.clear()
+
+    # --- logging in -----------------------------------------------------------------------------------
+
+    def _ask_for_login(self, error: RfbAuthError, need: CredentialNeed) -> None:
+        from guivm.console.rfb.errors import CredentialNeed
+        from guivm.views.credentials_page import CredentialsPage
+
+        self._need = need
+        if self._credentials is None:
+            self._credentials = CredentialsPage(self._stack)
+            self._credentials.given.connect(self._on_login)
+            self._stack.addWidget(self._credentials)
+        with_user = need is CredentialNeed.USER_AND_PASSWORD
+        self._credentials.ask(error.advice or str(error), with_user=with_user, was_refused=error.was_refused)
+
+    @Slot(str, str)
+    def _on_login(self, user: str, password: str) -> None:
+        self._login = (user, password)
+        self._need = None
+        self._problem = ""
+        self._update()
+
+    @Slot(str)
+    def _on_refused(self, reason: str) -> None:
+        from guivm.views.messages import Message, Severity
+
+        self.told.emit(Message(Severity.INFO, reason))
 
     @Slot(object)
     def _on_source_state(self, state: SourceState) -> None:
@@ -299,20 +476,22 @@ class ConsolePage(QWidget):
         if state is SourceState.CONNECTED:
             self._problem = ""
             self._had_picture = True
+            self._run_waiting()
         elif state is SourceState.DISCONNECTED and self._console is not None:
             source = self._console.source()
             error = source.error if source is not None else None
             self._problem = str(error) if error is not None else self.tr("The connection to the display ended.")
             if self._lasted.isValid() and self._lasted.elapsed() >= _GOOD_MS:
                 self._delay_ms = FIRST_DELAY_MS
-            self._drop(source)
-            self._try_later()
+            self._let_go_of_source()
+            from guivm.console.rfb.errors import RfbAuthError
+
+            if isinstance(error, RfbAuthError) and error.needs is not None:
+                self._ask_for_login(error, error.needs)
+            else:
+                self._try_later()
         self._show_face()
         self.sourceStateChanged.emit(state)
-
-    def _drop(self, source: DisplaySource | None) -> None:
-        if self._console is not None and source is not None:
-            self._console.set_source(None)
 
     @Slot()
     def _on_reconnect(self) -> None:
@@ -340,25 +519,11 @@ class ConsolePage(QWidget):
             console.frameShown.connect(self.frameShown)
             self._stack.addWidget(console)
             self._console = console
-            self._apply_settings()
+            self.preferences.set_console(console)
+            self.status.follow(console)
+            self._sharing = ClipboardSharing(self)
+            self._sharing.set_policy(_policy(self.preferences.clipboard))
         return self._console
-
-    def _apply_settings(self) -> None:
-        if self._console is None:
-            return
-        from guivm.console.viewport import ScaleMode
-
-        try:
-            mode = ScaleMode(self._settings.get(CONSOLE_SCALE))
-        except ValueError:
-            mode = ScaleMode.FIT
-        self._console.set_scale_mode(mode)
-        self._console.set_host_key(self._settings.get(HOST_KEY))
-
-    @Slot(str)
-    def _on_setting(self, key: str) -> None:
-        if key in (CONSOLE_SCALE.key, HOST_KEY.key):
-            self._apply_settings()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -377,6 +542,16 @@ def close_endpoint(endpoint: ConsoleEndpoint) -> None:
     """Give back what an endpoint owns."""
     if endpoint.fd is not None:
         os.close(endpoint.fd)
+
+
+def _policy(value: str) -> ClipboardPolicy:
+    """Off where the preference holds something else."""
+    from guivm.console.frame import ClipboardPolicy
+
+    try:
+        return ClipboardPolicy(value)
+    except ValueError:
+        return ClipboardPolicy.OFF
 
 
 def _living(page: weakref.ref[ConsolePage]) -> ConsolePage | None:

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QCoreApplication, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.views import icons
 from guivm.views.actions import ActionRegistry, Group
+from guivm.views.console_actions import ConsoleActions
 from guivm.views.console_page import ConsolePage
+from guivm.views.full_screen import FullScreen
 from guivm.views.menus import fill_menu
 from guivm.views.messages import MessageBar
-from guivm.views.settings import CONSOLE_GEOMETRY, CONSOLE_SCALE, HOST_KEY, Settings
+from guivm.views.settings import CONSOLE_GEOMETRY, Settings
 from guivm.views.state_words import state_word
 from guivm.views.theme import GRID
 from guivm.views.vm_header import StatePill
 
 # What can be done from here; the rest needs the main window.
 _BAR = ("start", "pause", "shutdown", "reboot")
-_ALSO = ("save", "reset", "force-off", "scale-fit", "scale-actual", "quit", "shortcuts", "preferences")
-
-
-def leave_full_screen_words(actions: ActionRegistry, settings: Settings) -> str:
-    """How to get out of full screen, whether the guest has the keyboard or not."""
-    from guivm.console.keyboard import DEFAULT_HOST_KEY, HOST_KEYS
-
-    host_key = HOST_KEYS.get(settings.get(HOST_KEY), HOST_KEYS[DEFAULT_HOST_KEY])
-    own = actions.shortcut("fullscreen").toString(QKeySequence.SequenceFormat.NativeText)
-    text = QCoreApplication.translate("ConsoleWindow", "Full screen. {keys} leaves it.")
-    keys = [own] if own else []
-    return text.format(keys=" / ".join([*keys, f"{host_key.label}+F"]))
+_ALSO = ("save", "reset", "force-off", "quit", "shortcuts", "preferences")
 
 
 class ConsoleWindow(QMainWindow):
@@ -48,8 +39,9 @@ class ConsoleWindow(QMainWindow):
         self._settings = settings
         self._vm = page.vm
         self._page: ConsolePage | None = page
-        self._was_maximized = False
+        self.full_screen: FullScreen | None = None
         self.actions_of_vm = ActionRegistry(settings, self)
+        self.console_actions = ConsoleActions(self.actions_of_vm, settings, self)
         back = self.actions_of_vm.action("detach-console")
         back.setCheckable(False)
         back.setText(self.tr("Back to the Main Window"))
@@ -62,16 +54,17 @@ class ConsoleWindow(QMainWindow):
         page.set_kept(True)
         page.actionRequested.connect(self._on_action)
         self.actions_of_vm.triggered.connect(self._on_action)
-        settings.changed.connect(self._on_setting)
+        self.console_actions.told.connect(self.messages.show_message)
+        self.console_actions.follow(page)
         self.bar = self._make_bar()
         self.addToolBar(self.bar)
-        for action_id in (*_BAR, *_ALSO, "fullscreen", "detach-console"):
-            self.addAction(self.actions_of_vm.action(action_id))
+        for spec in self.actions_of_vm.specs():
+            if spec.id in (*_BAR, *_ALSO, "fullscreen", "detach-console") or self.console_actions.handles(spec.id):
+                self.addAction(self.actions_of_vm.action(spec.id))
         self.resize(110 * GRID, 80 * GRID)
         geometry = settings.get(CONSOLE_GEOMETRY)
         if not geometry.isEmpty():
             self.restoreGeometry(geometry)
-        self._show_scale()
         self.set_vm(page.vm)
         page.show()
 
@@ -103,7 +96,9 @@ class ConsoleWindow(QMainWindow):
         page, self._page = self._page, None
         if page is not None:
             page.actionRequested.disconnect(self._on_action)
+            self.console_actions.follow(None)
             self.takeCentralWidget()
+            page.set_bare(False)
             page.set_kept(False)
         return page
 
@@ -114,37 +109,26 @@ class ConsoleWindow(QMainWindow):
                 self.set_full_screen(not self.isFullScreen())
             case "detach-console":
                 self.close()
-            case "scale-fit" | "scale-actual":
-                self._settings.set(CONSOLE_SCALE, action_id.removeprefix("scale-"))
-                self._show_scale()
+            case _ if self.console_actions.handles(action_id):
+                self.console_actions.run(action_id)
             case _:
                 self.actionRequested.emit(action_id, self._vm.key)
-
-    def _show_scale(self) -> None:
-        scale = self._settings.get(CONSOLE_SCALE)
-        self.actions_of_vm.action("scale-fit").setChecked(scale != "actual")
-        self.actions_of_vm.action("scale-actual").setChecked(scale == "actual")
-
-    @Slot(str)
-    def _on_setting(self, key: str) -> None:
-        if key == CONSOLE_SCALE.key:
-            self._show_scale()
 
     def set_full_screen(self, on: bool) -> None:
         if on == self.isFullScreen():
             return
+        self.bar.setVisible(not on)
+        if self._page is not None:
+            self._page.set_bare(on)
+        if self.full_screen is None:
+            self.full_screen = FullScreen(self, self.actions_of_vm, self._settings)
+            self.full_screen.actionRequested.connect(self._on_action)
+            self.full_screen.comboChosen.connect(self.console_actions.send_combo)
+            self.full_screen.editRequested.connect(self.console_actions.edit_combos)
         if on:
-            self._was_maximized = self.isMaximized()
-            self.bar.hide()
-            self.showFullScreen()
-            self.messages.show_info(leave_full_screen_words(self.actions_of_vm, self._settings))
+            self.full_screen.enter(self._vm)
         else:
-            self.bar.show()
-            self.messages.withdraw(leave_full_screen_words(self.actions_of_vm, self._settings))
-            if self._was_maximized:
-                self.showMaximized()
-            else:
-                self.showNormal()
+            self.full_screen.leave()
         self.actions_of_vm.action("fullscreen").setChecked(on)
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -174,6 +158,7 @@ class ConsoleWindow(QMainWindow):
             button = bar.widgetForAction(action)
             if isinstance(button, QToolButton):
                 button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        bar.addWidget(self._make_console_button(bar))
         bar.addWidget(self._make_more(bar))
         for button_action in bar.actions():
             button = bar.widgetForAction(button_action)
@@ -181,6 +166,22 @@ class ConsoleWindow(QMainWindow):
                 button.setObjectName(f"console-bar-{button_action.data()}")
                 button.setAccessibleName(button_action.text().replace("&", ""))
         return bar
+
+    def _make_console_button(self, bar: QToolBar) -> QToolButton:
+        """Keys, text, pictures, recordings."""
+        button = QToolButton(bar)
+        button.setObjectName("console-bar-console")
+        button.setAccessibleName(self.tr("Console actions"))
+        button.setToolTip(self.tr("Keys, text, pictures, recordings"))
+        button.setIcon(icons.icon("keyboard"))
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.setObjectName("console-tools-menu")
+        menu.aboutToShow.connect(self.console_actions.fill_menus)
+        fill_menu(menu, self.actions_of_vm, Group.CONSOLE)
+        button.setMenu(menu)
+        return button
 
     def _make_more(self, bar: QToolBar) -> QToolButton:
         more = QToolButton(bar)
@@ -195,7 +196,7 @@ class ConsoleWindow(QMainWindow):
         # What edits or removes the VM belongs to the main window.
         fill_menu(menu, self.actions_of_vm, Group.MACHINE, leave_out=("rename", "edit-notes", "autostart", "delete"))
         menu.addSeparator()
-        for action_id in ("scale-fit", "scale-actual"):
+        for action_id in ("scale-fit", "scale-actual", "scale-integer", "auto-resize"):
             menu.addAction(self.actions_of_vm.action(action_id))
         more.setMenu(menu)
         return more

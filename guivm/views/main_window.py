@@ -20,6 +20,7 @@ from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
 from guivm.views import formats, icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.bridge import Bridge
+from guivm.views.console_actions import ConsoleActions
 from guivm.views.console_windows import ConsoleWindows
 from guivm.views.host_notices import HostNotices
 from guivm.views.jobs_panel import JobLine, JobsPanel
@@ -27,7 +28,7 @@ from guivm.views.menus import fill_menu, fill_menu_bar, make_tool_bar
 from guivm.views.messages import MessageBar
 from guivm.views.models.vm_table import VmTableModel
 from guivm.views.pages import Pages
-from guivm.views.settings import CONSOLE_SCALE, TOLD_VMS_KEEP_RUNNING, Settings
+from guivm.views.settings import TOLD_VMS_KEEP_RUNNING, Settings
 from guivm.views.small import dropped_path
 from guivm.views.theme import GRID, Theme
 from guivm.views.vm_commands import VmCommands
@@ -38,6 +39,8 @@ from guivm.views.window_memory import WindowMemory, remembered_selection
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 
+    from guivm.views.console_page import ConsolePage
+    from guivm.views.full_screen import FullScreen
     from guivm.views.vm_page import VmPage
 
 _STATE_VERSION = 1
@@ -61,6 +64,8 @@ class MainWindow(QMainWindow):
         self._wanted_key: VmKey | None = remembered_selection(settings)
         self._closing = False
         self._bare = False
+        self._plain_full_screen = False
+        self._jobs_shown = False
 
         self.table = VmTableModel(self)
         self.list = VmListPane(self.table, self)
@@ -77,6 +82,8 @@ class MainWindow(QMainWindow):
         self.commands = VmCommands(bridge, self.registry, self.messages, self)
         self.windows = WindowCommands(bridge, settings, self.registry, self)
         self.consoles = ConsoleWindows(settings, self.pages, self)
+        self.console_actions = ConsoleActions(self.registry, settings, self)
+        self._full_screen: FullScreen | None = None
         self._lay_out()
         self._memory = WindowMemory(self, self._splitter, self._rows, self.list, self.pages, settings)
         self._make_bars()
@@ -116,7 +123,8 @@ class MainWindow(QMainWindow):
 
     def _make_bars(self) -> None:
         registry = self.registry
-        fill_menu_bar(self.menuBar(), registry)
+        menus = fill_menu_bar(self.menuBar(), registry)
+        menus[Group.CONSOLE].aboutToShow.connect(self.console_actions.fill_menus)
         self.menuBar().setObjectName("menu-bar")
         self._bar = make_tool_bar(registry, self.job_line, self)
         self.addToolBar(self._bar)
@@ -141,6 +149,7 @@ class MainWindow(QMainWindow):
         self.registry.triggered.connect(self.run_action)
         self.pages.actionRequested.connect(self.run_action)
         self.pages.reattachRequested.connect(self._on_reattach)
+        self.pages.consoleShown.connect(self.console_actions.follow)
         self.consoles.actionRequested.connect(self._on_console_action)
         self.consoles.changed.connect(self._on_selection)
         self.commands.appeared.connect(self._on_appeared)
@@ -148,7 +157,7 @@ class MainWindow(QMainWindow):
         self.jobs.closeRequested.connect(self._on_jobs_closed)
         self.jobs.countChanged.connect(self._on_job_count)
         self.job_line.clicked.connect(self.registry.action("jobs").trigger)
-        self._settings.changed.connect(self._on_setting)
+        self.console_actions.told.connect(self.messages.show_message)
         self._theme.changed.connect(icons.clear_cache)
         focus_messages = QShortcut(QKeySequence(Qt.Key.Key_F6), self)
         focus_messages.setObjectName("focus-messages")
@@ -276,9 +285,7 @@ class MainWindow(QMainWindow):
         registry.action("detach-console").setChecked(one is not None and self.consoles.has(one.key))
         for action_id in ("show-overview", "show-console"):
             registry.action(action_id).setEnabled(one is not None)
-        scale = self._settings.get(CONSOLE_SCALE)
-        registry.action("scale-fit").setChecked(scale != "actual")
-        registry.action("scale-actual").setChecked(scale == "actual")
+        self.console_actions.follow(self._console_of(one) if one is not None else None)
 
     @Slot(str)
     def run_action(self, action_id: str) -> None:
@@ -289,8 +296,25 @@ class MainWindow(QMainWindow):
             self._update_actions()
         elif self.windows.handles(action_id):
             self.windows.run(action_id, selected, self)
+        elif self.console_actions.handles(action_id):
+            self._run_console_action(action_id, selected)
         else:
             self._run_view_action(action_id)
+
+    def _run_console_action(self, action_id: str, selected: tuple[VmInfo, ...]) -> None:
+        """For the console of what is selected; it is shown first where it stands in this window."""
+        if len(selected) == 1 and self.registry.targets(action_id, selected):
+            if self.registry.spec(action_id).group is Group.CONSOLE and not self.consoles.has(selected[0].key):
+                self.vm_page.show_console()
+            self.console_actions.follow(self._console_of(selected[0]))
+        self.console_actions.run(action_id)
+
+    def _console_of(self, vm: VmInfo) -> ConsolePage | None:
+        """Where the VM's console is, if it was ever shown."""
+        window = self.consoles.window(vm.key)
+        if window is not None:
+            return window.page
+        return self.pages.console(vm.key)
 
     def _run_view_action(self, action_id: str) -> None:
         match action_id:
@@ -306,9 +330,6 @@ class MainWindow(QMainWindow):
                 self._toggle_detached()
             case "fullscreen":
                 self.set_full_screen(not self.isFullScreen())
-            case "scale-fit" | "scale-actual":
-                self._settings.set(CONSOLE_SCALE, action_id.removeprefix("scale-"))
-                self._update_actions()
             case "jobs":
                 self.jobs.setVisible(self.registry.action("jobs").isChecked())
             case "quit":
@@ -325,11 +346,6 @@ class MainWindow(QMainWindow):
             self.windows.run(action_id, [vm] if vm is not None else [], window or self)
         else:
             self._run_view_action(action_id)
-
-    @Slot(str)
-    def _on_setting(self, key: str) -> None:
-        if key == CONSOLE_SCALE.key:
-            self._update_actions()
 
     @Slot(object)
     def _on_opened(self, key: VmKey) -> None:
@@ -388,32 +404,37 @@ class MainWindow(QMainWindow):
         selected = self.selected()
         alone = on and len(selected) == 1 and not self.consoles.has(selected[0].key)
         if on:
-            self._was_maximized = self.isMaximized()
             self._jobs_shown = self.jobs.isVisible()
         self._bare = alone
         for part in (self.menuBar(), self._bar, self.list):
             part.setVisible(not alone)
         self.jobs.setVisible(not alone and self._jobs_shown)
         self.vm_page.set_bare(alone)
-        if not on:
-            self.messages.withdraw(self._leave_full_screen_words())
-        if on:
+        if alone:
+            self._full_screen_control().enter(selected[0])
+        elif on:
+            self._plain_full_screen = True
             self.showFullScreen()
-        elif self._was_maximized:
-            self.showMaximized()
-        else:
+        elif self._plain_full_screen:
+            self._plain_full_screen = False
             self.showNormal()
+        else:
+            self._full_screen_control().leave()
         self.registry.action("fullscreen").setChecked(on)
         self._choose_page()
         page = self.vm_page.deck.current_page
         if alone and page is not None:
             page.focus_screen()
-            self.messages.show_info(self._leave_full_screen_words())
 
-    def _leave_full_screen_words(self) -> str:
-        from guivm.views.console_window import leave_full_screen_words
+    def _full_screen_control(self) -> FullScreen:
+        if self._full_screen is None:
+            from guivm.views.full_screen import FullScreen
 
-        return leave_full_screen_words(self.registry, self._settings)
+            self._full_screen = FullScreen(self, self.registry, self._settings)
+            self._full_screen.actionRequested.connect(self.run_action)
+            self._full_screen.comboChosen.connect(self.console_actions.send_combo)
+            self._full_screen.editRequested.connect(self.console_actions.edit_combos)
+        return self._full_screen
 
     # --- jobs -----------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from guivm.views.bridge import Bridge
 from guivm.views.settings import PAGE, Settings
 
 if TYPE_CHECKING:
+    from guivm.views.console_page import ConsolePage
     from guivm.views.vm_page import VmPage
 
 PageT = TypeVar("PageT", bound=QWidget)
@@ -25,6 +26,7 @@ class Pages(QStackedWidget):
 
     actionRequested = Signal(str)  # of the console
     reattachRequested = Signal()
+    consoleShown = Signal(object)  # ConsolePage
     retryRequested = Signal(object)  # HostInfo
 
     def __init__(
@@ -48,6 +50,7 @@ class Pages(QStackedWidget):
             page = VmPage(self._bridge, self._settings, self._actions, self)
             page.deck.actionRequested.connect(self.actionRequested)
             page.deck.reattachRequested.connect(self.reattachRequested)
+            page.deck.shown.connect(self.consoleShown)
             page.show_page(self._settings.get(PAGE))
             self.addWidget(page)
             self._vm_page = page
@@ -67,6 +70,10 @@ class Pages(QStackedWidget):
         """A VM changed: its console, if it has one, is told."""
         if self._vm_page is not None:
             self._vm_page.deck.update_vm(vm)
+
+    def console(self, key: VmKey) -> ConsolePage | None:
+        """The console of a VM, if it was shown lately and is not in a window of its own."""
+        return self._vm_page.deck.page(key) if self._vm_page is not None else None
 
     def forget(self, key: VmKey) -> None:
         """A VM is gone."""

@@ -41,6 +41,20 @@ EXTRA_HOSTS: Setting[list[str]] = Setting("hosts/extra", [])
 # Console
 HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.keyboard.HOST_KEYS
 CONSOLE_SCALE = Setting("console/scale", "fit")  # a value of guivm.console.viewport.ScaleMode
+CONSOLE_ZOOM = Setting("console/zoom-percent", 100)  # of the scale "free"
+DISPLAY_QUALITY = Setting("console/quality", "auto")  # a value of guivm.console.frame.Quality
+INPUT_METHOD = Setting("console/input-method", False)
+KEY_COMBOS: Setting[list[str]] = Setting("console/key-combos", [])  # the person's own, see guivm.console.key_combos
+# Left with the desktop while a console is captured; unset: guivm.console.desktop_shortcuts.DEFAULT_SHORTCUTS
+DESKTOP_SHORTCUTS: Setting[list[str]] = Setting("console/desktop-shortcuts", ["default"])
+PICTURE_DIR = Setting("console/picture-dir", "")  # where screenshots and videos go; empty: the desktop's Pictures
+TYPING_RATE = Setting("console/typing-rate", 0)  # characters a second; 0: the fastest that loses nothing
+# Console, kept for each VM: see for_vm
+AUTO_RESIZE = Setting("auto-resize", False)
+CLIPBOARD_POLICY = Setting("clipboard", "off")  # a value of guivm.console.frame.ClipboardPolicy
+TYPING_LAYOUT = Setting("typing-layout", "")  # a name of guivm.console.typing.layouts; empty: the desktop's
+SOUND = Setting("sound", False)
+FULL_SCREEN_MONITOR = Setting("full-screen-monitor", "")  # name of a QScreen; empty: where the window is
 CONSOLE_GEOMETRY = Setting("console/geometry", QByteArray())  # of a console in its own window
 THUMBNAILS = Setting("overview/thumbnails", True)
 
@@ -48,6 +62,11 @@ THUMBNAILS = Setting("overview/thumbnails", True)
 def shortcut_setting(action_id: str, default: str) -> Setting[str]:
     """The preference that holds the key sequence of an action (portable text; empty: none)."""
     return Setting(f"shortcuts/{action_id}", default)
+
+
+def for_vm(setting: Setting[T], uuid: str) -> Setting[T]:
+    """The same preference, kept for one VM."""
+    return Setting(f"vms/{uuid}/{setting.key}", setting.default)
 
 
 class Settings(QObject):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from string import Template
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
@@ -24,6 +25,9 @@ from PySide6.QtWidgets import QApplication
 from guivm.engine.types import VmState
 from guivm.resources import resource_path
 from guivm.views.settings import COLOR_SCHEME, ColorScheme, Settings
+
+if TYPE_CHECKING:
+    from guivm.console.terminal_colors import TerminalColors
 
 GRID = 8
 """Distances are multiples of this many device-independent pixels."""
@@ -186,6 +190,36 @@ def tokens_for(palette: QPalette) -> Tokens:
     return _tokens(dark, palette.color(QPalette.ColorRole.Accent).rgb())
 
 
+# A terminal's sixteen colours: black, red, green, yellow, blue, magenta, cyan, white, then the same bright. Each but
+# black on dark, and the whites on light, can be read (4.5:1) on the ground below.
+_TERMINAL_DARK = (
+    *("#3b3d47", "#ff7a70", "#5fd38d", "#e6b450", "#7aa5ff", "#d291f5", "#56c8d8", "#d8d9e0"),
+    *("#7d808f", "#ff9d95", "#86e5ac", "#f5cf7c", "#a3c1ff", "#e3b8fb", "#8adfeb", "#ffffff"),
+)
+_TERMINAL_LIGHT = (
+    *("#1c1d22", "#b3261e", "#176b3a", "#7d5200", "#2155b8", "#8a2fa8", "#0b6672", "#b9bac4"),
+    *("#5f616e", "#c7332b", "#1a7f46", "#8f5f00", "#2f66d0", "#9c3fbb", "#0f7583", "#e9e9ee"),
+)
+
+
+def terminal_colors_for(palette: QPalette) -> TerminalColors:
+    """The colours of a text console beside widgets of this palette."""
+    from guivm.console.terminal_colors import TerminalColors
+
+    tokens = tokens_for(palette)
+    ground = tokens.sunken if tokens.dark else tokens.card
+    return TerminalColors(
+        foreground=tokens.text,
+        background=ground,
+        cursor=tokens.text,
+        cursor_text=ground,
+        selection=mix(tokens.accent, ground, 0.5 if tokens.dark else 0.28),
+        selection_text=tokens.text,
+        bell=tokens.accent,
+        ansi=tuple(QColor(name) for name in (_TERMINAL_DARK if tokens.dark else _TERMINAL_LIGHT)),
+    )
+
+
 def palette_of(tokens: Tokens) -> QPalette:
     """Qt's palette for a set of colours."""
     role, group = QPalette.ColorRole, QPalette.ColorGroup
@@ -334,6 +368,9 @@ QFrame[panel="true"] { background: $window; border: none; border-top: 1px solid 
 QFrame[page="true"], QWidget[page="true"] { background: $surface; }
 QFrame[sidebar="true"] { background: $sidebar; border: none; }
 QFrame[strip="true"] { background: $surface; border: none; border-bottom: 1px solid $border; }
+QFrame[statusLine="true"] { background: $window; border: none; border-top: 1px solid $border; }
+QFrame[bar="true"] { background: $card; border: 1px solid $border_strong; border-top: none;
+  border-bottom-left-radius: 10px; border-bottom-right-radius: 10px; }
 QFrame[rule="true"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QScrollArea, QScrollArea > QWidget > QWidget[clear="true"] { background: transparent; border: none; }
 
@@ -359,6 +396,7 @@ QToolButton:disabled { color: $disabled; background: transparent; }
 QToolButton::menu-indicator { image: none; }
 QToolButton[kind="tab"] { padding: 7px 12px; border-radius: 8px; color: $quiet; }
 QToolButton[kind="tab"]:checked { color: $text; font-weight: 600; background: $pressed; }
+QToolButton[kind="status"] { padding: 2px 6px; border-radius: 6px; color: $quiet; font-size: $caption; }
 QToolButton[kind="link"] { color: $link; padding: 3px 6px; }
 
 QPushButton { background: $card; border: 1px solid $border_strong; border-radius: 8px; padding: 6px 14px;
@@ -454,6 +492,16 @@ QScrollBar::handle:vertical { min-height: 32px; }
 QScrollBar::handle:horizontal { min-width: 32px; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
+
+QSlider { min-height: 22px; background: transparent; }
+QSlider::groove:horizontal { height: 4px; border-radius: 2px; background: $border_strong; }
+QSlider::sub-page:horizontal { height: 4px; border-radius: 2px; background: $accent; }
+QSlider::handle:horizontal { width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; border: none;
+  background: $accent; }
+QSlider::handle:horizontal:hover { background: $accent_hover; }
+QSlider:focus { border: 1px solid $accent; border-radius: 6px; }
+QSlider::groove:horizontal:disabled { background: $border; }
+QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled { background: $disabled; }
 
 QProgressBar { background: $pressed; border: none; border-radius: 3px; max-height: 6px; min-height: 6px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }

@@ -37,6 +37,7 @@ class ConsoleDeck(QStackedWidget):
     actionRequested = Signal(str)
     captureChanged = Signal(bool)
     reattachRequested = Signal()
+    shown = Signal(object)  # ConsolePage: it is the one on top now
 
     def __init__(self, bridge: Bridge, settings: Settings, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,10 +75,16 @@ class ConsoleDeck(QStackedWidget):
         page.set_vm(vm)
         self._pages.move_to_end(vm.key)
         self.setCurrentWidget(page)
-        while len(self._pages) > _KEPT_CONSOLES:
-            _, oldest = self._pages.popitem(last=False)
-            self._discard(oldest)
+        self._forget_old()
+        self.shown.emit(page)
         return page
+
+    def _forget_old(self) -> None:
+        """Keep the last few, and those that record."""
+        idle = [key for key, page in self._pages.items() if not page.is_recording]
+        for key in idle[: max(0, len(self._pages) - _KEPT_CONSOLES)]:
+            if self._pages[key] is not self.currentWidget():
+                self._discard(self._pages.pop(key))
 
     def put(self, page: ConsolePage) -> None:
         """Take a page in, new or back from its own window."""
@@ -104,6 +111,7 @@ class ConsoleDeck(QStackedWidget):
 
     def disconnect_all(self) -> None:
         for page in self._pages.values():
+            page.close_tools()
             page.disconnect_source()
 
     def update_vm(self, vm: VmInfo) -> None:
@@ -112,6 +120,7 @@ class ConsoleDeck(QStackedWidget):
             page.set_vm(vm)
 
     def _discard(self, page: ConsolePage) -> None:
+        page.close_tools()
         page.disconnect_source()
         self.removeWidget(page)
         page.hide()
@@ -188,6 +197,9 @@ class VmPage(QWidget):
         self._strip.setVisible(not bare)
         if bare:
             self.show_page("console")
+        page = self.deck.current_page
+        if page is not None:
+            page.set_bare(bare)
 
     @Slot(int)
     def _on_tab(self, _index: int) -> None:

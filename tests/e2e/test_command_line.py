@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 
 from tests.helpers.desk import Desk
 from tests.helpers.driven_app import DrivenApp
-from tests.helpers.guests import boot_sector_image
+from tests.helpers.guests import boot_sector_image, give_sample_guest
+from tests.helpers.serial_port import SerialPort
 
 pytestmark = pytest.mark.e2e
 
@@ -111,3 +113,109 @@ def test_console_of_nothing(desk: Desk, display: str) -> None:
     )
     assert done.returncode == 3
     assert "nobody" in done.stderr
+
+
+def start_sample_guest(desk: Desk, name: str) -> None:
+    guest = give_sample_guest(desk.files / "guest")
+    guivm(
+        desk,
+        *("create", name, "--kernel", str(guest.kernel), "--initrd", str(guest.initrd), "--append", guest.arguments),
+        *("--memory", "256M", "--cpus", "1", "--start"),
+    )
+
+
+def test_automate_types_in_linux_and_waits_for_what_it_shows(desk: Desk) -> None:
+    start_sample_guest(desk, "auto")
+    script = desk.files / "demo.guivm"
+    with SerialPort(desk.serial_path("auto")) as serial:
+        serial.wait(r"sample\S*:~# ", 120)
+        script.write_text(
+            """
+            # The prompt comes to the screen when it comes to the serial port, or a little later.
+            wait-still 1
+            capture before.png
+            typeline "printf '\\033[?25l'; clear; echo $word | tr a-z A-Z >/dev/ttyS0"
+            wait-still 1
+            capture shown.png
+            typeline 'clear; echo b$((6*7))d >/dev/ttyS0; echo "{|}~@" >/dev/ttyS0'
+            wait-still 1
+            capture part.png region 0 0 200 64
+            wait-picture shown.png
+            """
+        )
+        lines = guivm(desk, "automate", "auto", str(script), "--set", "word=hello", "--layout", "us", "--json")
+        serial.wait("HELLO")
+        serial.wait("b42d")
+        serial.wait(r"\{\|\}~@")
+    news = [json.loads(line) for line in lines.splitlines()]
+    assert [entry["event"] for entry in news] == ["start", "end"] * 9 + ["done"]
+    assert news[-2]["note"] == "at 0 0"
+    with Image.open(desk.files / "part.png") as part, Image.open(desk.files / "shown.png") as shown:
+        assert part.size == (200, 64)
+        assert shown.getextrema() != ((0, 0),) * 3
+        assert part.tobytes() == shown.crop((0, 0, 200, 64)).tobytes()
+
+    script.write_text("keydown shift\nwait-picture before.png timeout 0.5")
+    said = guivm(desk, "automate", "auto", str(script), "--layout", "us", code=1)
+    assert "demo.guivm:2: The picture “before.png”" in said
+    assert "demo-failed.png" in said
+    with Image.open(desk.files / "demo-failed.png") as picture:
+        assert picture.size == (1280, 800)
+    assert list((desk.daemon.root / "r" / "guivm").iterdir()) == [desk.daemon.root / "r" / "guivm" / "gates.lock"]
+
+
+def test_type_and_key(desk: Desk) -> None:
+    image = boot_sector_image(desk.files / "tiny.img")
+    guivm(desk, "create", "tiny", "--image", str(image), "--memory", "64M", "--cpus", "1", "--start")
+    with SerialPort(desk.serial_path("tiny")) as serial:
+        serial.wait("guivm boot sector", 60)
+        slow = ("--rate", "5")  # the BIOS loses what comes while the machine is busy with something else
+        text = "The quick brown fox: (jumps) over {13} lazy dogs & more!"
+        assert guivm(desk, "type", "tiny", text, "--layout", "us", "--enter", *slow) == ""
+        serial.wait(re.escape(text) + "\r")
+        guivm(desk, "type", "tiny", "yz-ß/", "--layout", "de", *slow)  # the guest's BIOS has a US keyboard
+        serial.wait(re.escape("zy/-&"))
+        guivm(desk, "key", "tiny", "f2", "down")
+        serial.wait("<3C00><50E0>")
+        assert answer(desk, "key", "tiny", "ctrl-alt-del")["state"] == "running"
+        serial.wait("guivm boot sector")
+        guivm(desk, "pause", "tiny")
+        guivm(desk, "force-off", "tiny")
+    assert guivm(desk, "type", "tiny", "x", code=5)
+    assert guivm(desk, "key", "nobody", "x", code=3)
+
+
+def test_bad_scripts_touch_nothing(desk: Desk) -> None:
+    script = desk.files / "bad.guivm"
+    script.write_text("sleep 1\nclik 3\n")
+    assert "bad.guivm:2: “clik” is no statement." in guivm(desk, "automate", "nobody", str(script), code=2)
+    script.write_text("sleep 1\n")
+    assert "1 statements, all right" in guivm(desk, "automate", "nobody", str(script), "--check")
+    assert guivm(desk, "automate", "nobody", str(script), code=3)
+    assert "no-such.guivm" in guivm(desk, "automate", "nobody", "no-such.guivm", code=1)
+
+
+def test_a_stopped_script_lets_go_of_its_keys(desk: Desk) -> None:
+    image = boot_sector_image(desk.files / "tiny.img")
+    guivm(desk, "create", "tiny", "--image", str(image), "--memory", "64M", "--cpus", "1", "--start")
+    process = subprocess.Popen(
+        desk.daemon.wrap([sys.executable, "-m", "guivm", "automate", "tiny", "-", "--json"]),
+        env=desk.daemon.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write("keydown shift\nsleep 1000\n")
+        process.stdin.close()
+        assert [json.loads(process.stdout.readline())["line"] for _ in range(3)] == [1, 1, 2]
+        process.terminate()
+        assert process.wait(30) == 130
+        assert process.stderr.read().count("\n") == 1
+    with SerialPort(desk.serial_path("tiny")) as serial:
+        guivm(desk, "type", "tiny", "aha", "--layout", "us", "--rate", "5")
+        serial.wait("aha")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,13 +90,21 @@ class Qemu:
         self.command("qmp_capabilities")
 
     def command(self, name: str, **arguments: object) -> None:
+        self.ask(name, **arguments)
+
+    def ask(self, name: str, **arguments: object) -> Any:
+        """A command's answer, as the monitor's JSON has it."""
         self._file.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
         self._file.flush()
         while True:
             answer = json.loads(self._file.readline())
             if "return" in answer:
-                return
+                return answer["return"]
             assert "error" not in answer, answer
+
+    def line(self) -> str:
+        """The monitor's next line: an event."""
+        return self._file.readline()
 
     def screendump(self, directory: Path) -> Pixels:
         """R, G, B, by QEMU itself."""

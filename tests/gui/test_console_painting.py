@@ -33,7 +33,7 @@ def test_exact_at_every_scale(scale: str) -> None:
         check=True,
     )
     checks = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(checks) == 9
+    assert len(checks) == 15
     assert {check["dpr"] for check in checks} == {float(scale)}
     assert [check for check in checks if check["wrong"]] == []
 

@@ -90,7 +90,7 @@ def wrong_pointing(scene: Scene) -> int:
         device_x = int((position.x() + origin.x()) * dpr)
         device_y = int((position.y() + origin.y()) * dpr)
         local = QPointF(device_x / dpr - origin.x(), device_y / dpr - origin.y())
-        wrong += console._guest_position(local) != (x, y)
+        wrong += console.nearest_guest_pixel(local) != (x, y)
     return wrong
 
 
@@ -123,6 +123,8 @@ def main() -> int:
         dpr = scene.window.devicePixelRatioF()
         for mode in ScaleMode:
             scene.console.set_scale_mode(mode)
+            if mode is ScaleMode.FREE:
+                scene.console.set_zoom(1.37)
             QApplication.processEvents()
             exact = mode is ScaleMode.ACTUAL
             checks = {"pointing": wrong_pointing(scene)}

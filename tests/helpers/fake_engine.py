@@ -28,6 +28,8 @@ from guivm.engine.job_types import (
     NewVmField,
     NicInfo,
     Screenshot,
+    SerialDevice,
+    SerialEndpoint,
     VirtType,
     VmDetails,
 )
@@ -59,6 +61,8 @@ class FakeEngine:
         self.screenshot = Screenshot("image/x-portable-pixmap", b"P6\n2 1\n255\n\xff\x00\x00\x00\x00\xff")
         self.details: dict[VmKey, VmDetails] = {}
         self.endpoint: ConsoleEndpoint | None = None  # what OpenConsole answers
+        self.serial_devices: tuple[SerialDevice, ...] = (SerialDevice("serial0", "serial", 0, "Serial port 1"),)
+        self.open_serial: Callable[[rq.OpenSerial], SerialEndpoint] = _no_serial  # answers OpenSerial
         self.extra_problems: tuple[FieldProblem, ...] = ()
         self.capabilities = HostCapabilities(
             host=LOCAL,
@@ -301,6 +305,12 @@ class FakeEngine:
                 return self.screenshot
             case rq.OpenConsole(key):
                 return self._console(key)
+            case rq.ListSerialDevices(key):
+                self._require_active(key)
+                return self.serial_devices
+            case rq.OpenSerial(key):
+                self._require_active(key)
+                return self.open_serial(request)
             case rq.ReadCapabilities(host):
                 return replace(self.capabilities, host=host)
             case rq.InspectMedia(_, path):
@@ -342,6 +352,10 @@ class FakeEngine:
             raise UnsupportedError("The fake engine has no displays.")
         return self.endpoint
 
+    def _require_active(self, key: VmKey) -> None:
+        if not self._existing(key).state.is_active:
+            raise WrongStateError("The virtual machine is off.")
+
     def _media(self, path: Path) -> MediaInfo:
         known = self.media.get(path)
         if known is None:
@@ -382,6 +396,10 @@ class FakeEngine:
             video="virtio",
             xml="<domain/>",
         )
+
+
+def _no_serial(_request: rq.OpenSerial) -> SerialEndpoint:
+    raise UnsupportedError("The virtual machine has no serial console.")
 
 
 __all__ = ["GIB", "LOCAL", "FakeEngine"]

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject
 
-from guivm.console.source import CursorShape, DisplaySource, Framebuffer, PointerButton, PointerMode, Rect, SourceState
+from guivm.console.source import (
+    ClipboardPolicy,
+    CursorShape,
+    DisplaySource,
+    Framebuffer,
+    Head,
+    KeyboardLeds,
+    PointerButton,
+    PointerMode,
+    PowerAction,
+    Quality,
+    Rect,
+    SourceFeature,
+    SourceSecurity,
+    SourceState,
+)
 from tests.helpers.rfb_server import Pixels
 
 
@@ -19,6 +34,15 @@ class FakeSource(DisplaySource):
         self._error: Exception | None = None
         self._framebuffer: Framebuffer | None = None
         self._damage: list[Rect] = []
+        self.sizes: list[tuple[int, int]] = []
+        self.powers: list[PowerAction] = []
+        self.clipboards: list[str] = []
+        self.policy = ClipboardPolicy.OFF
+        self.quality = Quality.AUTO
+        self.sound = False
+        self._features = SourceFeature.NONE
+        self._security = SourceSecurity.LOCAL
+        self._heads: tuple[Head, ...] = ()
 
     @property
     def state(self) -> SourceState:
@@ -52,6 +76,36 @@ class FakeSource(DisplaySource):
     def set_visible(self, visible: bool) -> None:
         self.visible = visible
 
+    @property
+    def features(self) -> SourceFeature:
+        return self._features
+
+    @property
+    def security(self) -> SourceSecurity:
+        return self._security
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        return self._heads or super().heads
+
+    def request_size(self, width: int, height: int) -> None:
+        self.sizes.append((width, height))
+
+    def send_power(self, action: PowerAction) -> None:
+        self.powers.append(action)
+
+    def set_clipboard_policy(self, policy: ClipboardPolicy) -> None:
+        self.policy = policy
+
+    def set_sound(self, on: bool) -> None:
+        self.sound = on
+
+    def send_clipboard(self, text: str) -> None:
+        self.clipboards.append(text)
+
+    def set_quality(self, quality: Quality) -> None:
+        self.quality = quality
+
     # --- the test's side ------------------------------------------------------------------------------
 
     def show(self, pixels: Pixels) -> None:
@@ -82,3 +136,27 @@ class FakeSource(DisplaySource):
 
     def set_pointer_mode(self, mode: PointerMode) -> None:
         self.pointerModeChanged.emit(mode)
+
+    def set_leds(self, leds: KeyboardLeds) -> None:
+        self.ledsChanged.emit(leds)
+
+    def set_features(self, features: SourceFeature) -> None:
+        self._features = features
+        self.featuresChanged.emit(features)
+
+    def set_security(self, security: SourceSecurity) -> None:
+        self._security = security
+        self.securityChanged.emit(security)
+
+    def set_heads(self, heads: tuple[Head, ...]) -> None:
+        self._heads = heads
+        self.headsChanged.emit(heads)
+
+    def receive_clipboard(self, text: str) -> None:
+        self.clipboardReceived.emit(text)
+
+    def refuse(self, reason: str) -> None:
+        self.refused.emit(reason)
+
+    def ring(self) -> None:
+        self.bell.emit()

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ SERVER_FORMAT = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8
 
 RAW, COPY_RECT = 0, 1
 DESKTOP_SIZE, LAST_RECT, CURSOR, POINTER_TYPE, EXTENDED_KEY = -223, -224, -239, -257, -258
+SOUND, XVP = -259, -309
+EXTENDED_CLIPBOARD = 0xC0A1E5CE - (1 << 32)
 LED_STATE, DESKTOP_NAME, EXTENDED_DESKTOP_SIZE, ALPHA_CURSOR, EXTENDED_BUTTONS = -261, -307, -308, -314, -316
 
 
@@ -51,6 +54,11 @@ def extended_size(
     heads = [(1, 0, 0, width, height, 0)] if screens is None else list(screens)
     body = struct.pack(">Bxxx", len(heads)) + b"".join(struct.pack(">IHHHHI", *head) for head in heads)
     return rect(reason, status, width, height, EXTENDED_DESKTOP_SIZE, body)
+
+
+def clipboard(flags: int, payload: bytes = b"") -> bytes:
+    """A message of the extended clipboard; the same in both directions but for its type."""
+    return b"\x03\0\0\0" + struct.pack(">iI", -(4 + len(payload)), flags) + payload
 
 
 def picture(width: int, height: int, seed: int = 1) -> Pixels:
@@ -91,7 +99,47 @@ class FormatMessage:
     data: bytes
 
 
-Message = KeyMessage | PointerMessage | RequestMessage | EncodingsMessage | FormatMessage
+@dataclass(frozen=True)
+class SizeMessage:
+    width: int
+    height: int
+    screens: tuple[tuple[int, int, int, int, int, int], ...]  # id, x, y, width, height, flags
+
+
+@dataclass(frozen=True)
+class PowerMessage:
+    version: int
+    action: int
+
+
+@dataclass(frozen=True)
+class CutMessage:
+    """Plain when ``flags`` is None; otherwise of the extended clipboard."""
+
+    data: bytes
+    flags: int | None = None
+
+
+@dataclass(frozen=True)
+class SoundMessage:
+    operation: int
+    data: bytes = b""
+
+
+Message = (
+    KeyMessage
+    | PointerMessage
+    | RequestMessage
+    | EncodingsMessage
+    | FormatMessage
+    | SizeMessage
+    | PowerMessage
+    | CutMessage
+    | SoundMessage
+)
+
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
 
 
 class ScriptedServer:
@@ -175,9 +223,24 @@ class ScriptedServer:
             return KeyMessage(keysym, bool(pressed))
         if kind == 5:
             return PointerMessage(*_pointer(self.read(5)))
+        if kind == 6:
+            (length,) = struct.unpack(">xxxi", self.read(7))
+            if length >= 0:
+                return CutMessage(self.read(length))
+            (flags,) = struct.unpack(">I", self.read(4))
+            return CutMessage(self.read(-length - 4), flags)
+        if kind == 250:
+            return PowerMessage(*struct.unpack(">xBB", self.read(3)))
+        if kind == 251:
+            width, height, count = struct.unpack(">xHHBx", self.read(7))
+            return SizeMessage(width, height, tuple(struct.iter_unpack(">IHHHHI", self.read(16 * count))))
         if kind == 255:
-            sub, pressed, keysym, number = struct.unpack(">BHII", self.read(11))
+            sub = self.read(1)[0]
+            if sub == 1:
+                (operation,) = struct.unpack(">H", self.read(2))
+                return SoundMessage(operation, self.read(6) if operation == 2 else b"")
             assert sub == 0
+            pressed, keysym, number = struct.unpack(">HII", self.read(10))
             return KeyMessage(keysym, bool(pressed), number)
         raise AssertionError(f"client message of type {kind}")
 
@@ -186,6 +249,13 @@ class ScriptedServer:
         while True:
             message = self.message()
             if isinstance(message, KeyMessage | PointerMessage):
+                return message
+
+    def of_kind(self, kind: type[AnyMessage]) -> AnyMessage:
+        """The client's next message of this kind; others on the way are passed over."""
+        while True:
+            message = self.message()
+            if isinstance(message, kind):
                 return message
 
     def request(self) -> RequestMessage:

@@ -174,7 +174,7 @@ class _Maker:
         self.engine.endpoint = ConsoleEndpoint(unix_path="/nonexistent")
         sources: list[FakeSource] = []
 
-        def make(_endpoint: ConsoleEndpoint, parent: QObject | None = None) -> FakeSource:
+        def make(_endpoint: ConsoleEndpoint, parent: QObject | None = None, *, tap: object = None) -> FakeSource:
             sources.append(FakeSource(parent))
             return sources[-1]
 

@@ -199,3 +199,89 @@ def test_release_uses_the_keysym_of_the_press() -> None:
     keys.press(A, 0x41)  # with Shift
     keys.press(A, 0x61)  # repeated after Shift was let go
     assert keys.release(A, 0x61) == 0x41
+
+
+# --- keys that other keyboards and desktops make special -------------------------------------------------------
+
+_CTRL, _SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+_SUPER = Qt.KeyboardModifier.MetaModifier
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "symbol"),
+    [
+        (key_event(Qt.Key.Key_AltGr, native=108, symbol=0xFE03), 100, 0xFE03),
+        (key_event(Qt.Key.Key_Dead_Circumflex, native=49, symbol=0xFE52), 41, 0xFE52),
+        (key_event(Qt.Key.Key_Multi_key, native=135, symbol=0xFF20), 127, 0xFF20),
+        (key_event(Qt.Key.Key_Less, "<", native=94, symbol=0x3C), 86, 0x3C),
+        (key_event(Qt.Key.Key_Pause, native=127, symbol=0xFF13), 119, 0xFF13),
+        (key_event(Qt.Key.Key_Pause, native=127, symbol=0xFF6B, modifiers=_CTRL), 119, 0xFF6B),  # Break
+        (key_event(Qt.Key.Key_SysReq, native=107, symbol=0xFF15), 99, 0xFF15),
+        (key_event(Qt.Key.Key_Hangul, native=130, symbol=0xFF31), 122, 0xFF31),
+        (key_event(Qt.Key.Key_Henkan, native=100, symbol=0xFF23), 92, 0xFF23),
+        (key_event(Qt.Key.Key_Calculator, native=148, symbol=0x1008FF1D), 140, 0x1008FF1D),
+        # The keypad with Num Lock and without: one place, two meanings.
+        (key_event(Qt.Key.Key_7, "7", native=79, symbol=0xFFB7), 71, 0xFFB7),
+        (key_event(Qt.Key.Key_Home, native=79, symbol=0xFF95), 71, 0xFF95),
+    ],
+)
+def test_special_keys_keep_place_and_meaning(event: QKeyEvent, code: int, symbol: int) -> None:
+    assert evdev_code(event) == code
+    assert keysym(event) == symbol
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        (89, 0x73),  # Japanese and Brazilian: beside right Shift
+        (92, 0x79),  # Henkan
+        (93, 0x70),  # Katakana/Hiragana
+        (94, 0x7B),  # Muhenkan
+        (122, 0x72),  # Hangul
+        (123, 0x71),  # Hanja
+        (124, 0x7D),  # Yen
+        (113, 0xA0),
+        (114, 0xAE),
+        (115, 0xB0),
+        (140, 0xA1),  # calculator
+        (163, 0x99),
+        (164, 0xA2),
+        (165, 0x90),
+        (166, 0xA4),
+        (170, None),
+        (183, 0x5D),  # F13
+        (194, 0x6F),  # F24
+    ],
+)
+def test_qemu_numbers_of_special_keys(code: int, number: int | None) -> None:
+    """keycodemapdb, data/keymaps.csv, columns "Linux Keycode" and "AT set1"."""
+    assert qemu_key_number(code) == number
+
+
+def test_no_two_keys_have_one_number() -> None:
+    numbers = [number for code in range(256) if (number := qemu_key_number(code)) is not None]
+    assert len(numbers) == len(set(numbers))
+    assert max(numbers) <= 0xFF
+
+
+def test_a_modifier_whose_release_was_kept_by_the_desktop_is_let_go() -> None:
+    keys = PressedKeys()
+    keys.press(125, 0xFFEB)
+    keys.press(42, 0xFFE1)
+    keys.press(A, 0x41)
+    assert keys.release_stale(_SUPER | _SHIFT, P) == []
+    assert keys.release_stale(_SHIFT, P) == [(125, 0xFFEB)]
+    assert keys.release_stale(_SHIFT, P) == []
+    assert keys.release_stale(_NONE, 42) == [], "its own press: modifiers are those of before"
+    assert keys.release_stale(_NONE, P) == [(42, 0xFFE1)]
+    assert len(keys) == 1
+
+
+def test_the_desktops_own_remapping_counts() -> None:
+    """Ctrl and Caps Lock exchanged on the desktop: the key in Ctrl's place is Caps Lock, and no modifier."""
+    keys = PressedKeys()
+    keys.press(29, 0xFFE5)
+    keys.press(58, 0xFFE3)
+    keys.press(100, 0xFE03)
+    assert keys.release_stale(_CTRL, P) == []
+    assert keys.release_stale(_NONE, P) == [(58, 0xFFE3)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guivm.console.frame import KeyboardLeds, PointerButton, PointerMode
+from guivm.console.frame import ClipboardPolicy, KeyboardLeds, PointerButton, PointerMode
 from guivm.console.rfb import wire
 from guivm.console.rfb.errors import RfbAuthError, RfbEndError, RfbError
 from guivm.console.rfb.events import (
@@ -81,7 +81,7 @@ def test_vnc_password() -> None:
     [
         (srv.VERSION_38 + b"\0" + struct.pack(">I", 5) + b"go\n\x1b!", "go"),
         (srv.VERSION_38 + b"\x01\x02", "password"),
-        (srv.VERSION_38 + b"\x02\x13\x10", "19, 16"),
+        (srv.VERSION_38 + b"\x02\x1e\x10", "30, 16"),
         (srv.VERSION_38 + b"\x01\x01\0\0\0\x01" + struct.pack(">I", 4) + b"nope", "nope"),
         (b"RFB 003.003\n\0\0\0\0" + struct.pack(">I", 4) + b"busy", "busy"),
         (b"RFB 003.003\n\0\0\0\x02", "password"),
@@ -280,6 +280,7 @@ def test_other_pseudo_rectangles() -> None:
 
 def test_bell_cut_text_and_colour_map() -> None:
     session = connected(8, 8)
+    session.set_clipboard_policy(ClipboardPolicy.FROM_GUEST)
     feed(session, b"\x02" + b"\x03\0\0\0" + struct.pack(">I", 2) + b"h\xe9" + b"\x01\0" + struct.pack(">HH", 254, 2))
     feed(session, bytes(12) + b"\x02")
     assert session.take_events() == [Bell(), CutText("hé"), Bell()]

@@ -1,0 +1,1 @@
+"""Session recordings: what a display's server sent, with its times, to be played again. No Qt."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guivm.console.frame import Rect
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 _EXACT = 24  # rectangles kept as they are
+_FEW = 80  # rectangles that are added faster one by one than through numpy
 _CELLS = 4  # per axis, of the coarse grid beyond that
 
 
@@ -25,8 +32,22 @@ class Damage:
     def add(self, x: int, y: int, width: int, height: int) -> None:
         """Add a rectangle (not empty, inside the framebuffer)."""
         x1, y1 = x + width, y + height
-        if self._coarse:
-            self._add_coarse(x, y, x1, y1)
+        coarse = self._coarse
+        if coarse:
+            cell = x // self._cell_width + _CELLS * (y // self._cell_height)
+            box = coarse.get(cell)
+            if box is None:
+                coarse[cell] = [x, y, x1, y1]
+                return
+            # As in _add_coarse: this is the path of thousands of rectangles.
+            if x < box[0]:
+                box[0] = x
+            if y < box[1]:
+                box[1] = y
+            if x1 > box[2]:
+                box[2] = x1
+            if y1 > box[3]:
+                box[3] = y1
             return
         boxes = self._boxes
         if boxes:
@@ -42,6 +63,24 @@ class Damage:
             for box in boxes:
                 self._add_coarse(*box)
             boxes.clear()
+
+    def add_many(self, xs: NDArray[np.intp], ys: NDArray[np.intp], width: int, height: int) -> None:
+        """Add many rectangles of one size."""
+        if len(xs) <= _FEW:
+            for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
+                self.add(x, y, width, height)
+            return
+        import numpy as np
+
+        for box in self._boxes:
+            self._add_coarse(*box)
+        self._boxes.clear()
+        cells = xs // self._cell_width + ys // self._cell_height * _CELLS
+        for cell in np.flatnonzero(np.bincount(cells)):
+            inside = cells == cell
+            left, top = xs[inside], ys[inside]
+            x1, y1 = int(left.max()) + width, int(top.max()) + height
+            self._add_coarse(int(left.min()), int(top.min()), x1, y1)
 
     def _add_coarse(self, x0: int, y0: int, x1: int, y1: int) -> None:
         cell = x0 // self._cell_width + _CELLS * (y0 // self._cell_height)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode
+from guivm.console.frame import CursorShape, Framebuffer, Head, KeyboardLeds, PointerMode, SourceFeature
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,58 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """The server's clipboard, not cleaned: what becomes of it is the clipboard policy's business."""
+    """The guest's clipboard, if the policy lets it in: lines end with LF, no other control character but tab."""
 
     text: str
 
 
-Event = Resized | UpdateEnded | CursorChanged | PointerModeChanged | LedsChanged | NameChanged | Bell | CutText
+@dataclass(frozen=True, slots=True)
+class HeadsChanged:
+    heads: tuple[Head, ...]  # at least one
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesChanged:
+    features: SourceFeature
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server does not do what was asked."""
+
+    reason: str  # one sentence
+
+
+@dataclass(frozen=True, slots=True)
+class SoundBegan:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class SoundData:
+    """Samples in the format of :data:`guivm.console.rfb.session.SOUND_FORMAT`."""
+
+    samples: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEnded:
+    pass
+
+
+Event = (
+    Resized
+    | UpdateEnded
+    | CursorChanged
+    | PointerModeChanged
+    | LedsChanged
+    | NameChanged
+    | Bell
+    | CutText
+    | HeadsChanged
+    | FeaturesChanged
+    | Refused
+    | SoundBegan
+    | SoundData
+    | SoundEnded
+)

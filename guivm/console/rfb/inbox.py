@@ -1,12 +1,13 @@
 """The receive buffer, and how parsers ask for more.
 
 A parser is a generator. It takes bytes straight out of the :class:`Inbox`; when there are not enough it yields
-what it wants: a number (at least so many bytes must be in the inbox) or a list of memoryviews (the next bytes of
-the stream belong there, not into the inbox: no copy).
+what it wants: a number (at least so many bytes must be in the inbox), a list of memoryviews (the next bytes of
+the stream belong there, not into the inbox: no copy), or TLS: everything after what was said so far is encrypted.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -14,7 +15,13 @@ from guivm.console.rfb.limits import BUFFER_BYTES
 
 T = TypeVar("T")
 
-Want = int | list[memoryview]
+
+class TlsKind(enum.Enum):
+    ANONYMOUS = "anonymous"  # without certificates: encryption, but no identity
+    VERIFIED = "verified"  # the server's certificate is checked
+
+
+Want = int | list[memoryview] | TlsKind
 Steps = Generator[Want, None, T]
 
 

@@ -11,6 +11,8 @@ MAX_SIDE = 16_384  # pixels of the framebuffer, per axis
 MAX_CURSOR_SIDE = 256  # pixels, per axis
 MAX_TEXT_BYTES = 1 << 20  # clipboard
 MAX_NAME_BYTES = 64 << 10  # desktop name, reasons
+MAX_SOUND_BYTES = 1 << 20  # of one message: five seconds at 48 kHz
+MAX_SECURITY_TYPES = 255
 MAX_OUTPUT_BYTES = 1 << 20  # output that the server does not take from us
 
 BUFFER_BYTES = 256 << 10  # one buffer for all that is small

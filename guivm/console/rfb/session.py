@@ -2,55 +2,43 @@
 
 Bytes from the server go where :meth:`RfbSession.buffers` says and are announced with :meth:`RfbSession.received`;
 bytes for the server come from :meth:`RfbSession.take_output`; what happened comes from
-:meth:`RfbSession.take_events`. Any transport can drive it, one byte at a time if it likes. Not thread-safe.
+:meth:`RfbSession.take_events`. When :attr:`RfbSession.tls_wanted` is set, the transport sends what there is to send,
+starts TLS and says so with :meth:`RfbSession.tls_started`; nothing is received before. Any transport can drive it, one
+byte at a time if it likes. Not thread-safe.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from guivm.console.frame import Framebuffer, KeyboardLeds, PointerButton, PointerMode
+from guivm.console.frame import (
+    ClipboardPolicy,
+    Framebuffer,
+    PointerButton,
+    PointerMode,
+    PowerAction,
+    SourceFeature,
+)
 from guivm.console.rfb import wire
-from guivm.console.rfb.auth import CHALLENGE_BYTES, vnc_response
+from guivm.console.rfb.clipboard import MAX_MESSAGE_BYTES, Clipboard
 from guivm.console.rfb.damage import Damage
-from guivm.console.rfb.decoders import Decoder
-from guivm.console.rfb.decoders.cursor import alpha_cursor, masked_cursor
-from guivm.console.rfb.decoders.table import make_decoders
-from guivm.console.rfb.errors import RfbAuthError, RfbEndError, RfbError
-from guivm.console.rfb.events import (
-    Bell,
-    CursorChanged,
-    CutText,
-    Event,
-    LedsChanged,
-    NameChanged,
-    PointerModeChanged,
-    Resized,
-    UpdateEnded,
-)
-from guivm.console.rfb.inbox import Inbox, Steps, Want
+from guivm.console.rfb.encoding_choice import LOCAL, EncodingChoice
+from guivm.console.rfb.errors import RfbEndError, RfbError
+from guivm.console.rfb.events import Bell, CutText, Event, Refused, SoundBegan, SoundData, SoundEnded
+from guivm.console.rfb.inbox import Inbox, Steps, TlsKind, Want
 from guivm.console.rfb.keycodes import qemu_key_number
-from guivm.console.rfb.limits import MAX_NAME_BYTES, MAX_TEXT_BYTES, check_length, check_rect, check_size
-from guivm.console.rfb.wire import Encoding, Screen, Security, ServerMessage
-from guivm.text import clean_line
+from guivm.console.rfb.limits import MAX_NAME_BYTES, MAX_SOUND_BYTES, MAX_TEXT_BYTES, check_length, check_size
+from guivm.console.rfb.outbox import Outbox
+from guivm.console.rfb.security import Login, SecurityHandshake
+from guivm.console.rfb.updates import Updates
+from guivm.console.rfb.wire import Screen, ServerMessage, SoundOperation
 
-_ENCODINGS = (
-    Encoding.COPY_RECT,
-    Encoding.RAW,
-    Encoding.CURSOR_WITH_ALPHA,
-    Encoding.CURSOR,
-    Encoding.EXTENDED_DESKTOP_SIZE,
-    Encoding.DESKTOP_SIZE,
-    Encoding.LAST_RECT,
-    Encoding.POINTER_TYPE,
-    Encoding.EXTENDED_KEY,
-    Encoding.LED_STATE,
-    Encoding.DESKTOP_NAME,
-    Encoding.EXTENDED_MOUSE_BUTTONS,
-)
 _BUFFERS_AT_ONCE = 256  # iovec entries; Linux takes 1024
-_NO_ANSWER_REASON = "The server gave no reason."
+SOUND_CHANNELS, SOUND_RATE = 2, 48_000  # and signed 16 bits, little-endian
+
+Tap = Callable[[memoryview], None]
+"""Takes the server's bytes from ServerInit on, in order, as they come; the view is valid during the call only."""
 
 
 class Phase(enum.Enum):
@@ -63,30 +51,45 @@ class Phase(enum.Enum):
 
 
 class RfbSession:
-    """See the module. After an RfbError the session is over and must be dropped."""
+    """See the module. After an RfbError the session is over and must be dropped.
 
-    def __init__(self, password: str | None = None) -> None:
+    ``replay``: the stream begins with ServerInit, and nobody listens: nothing is ever to be sent.
+    """
+
+    def __init__(
+        self,
+        password: str | None = None,
+        *,
+        login: Login | None = None,
+        choice: EncodingChoice = LOCAL,
+        replay: bool = False,
+        tap: Tap | None = None,
+    ) -> None:
         self.phase = Phase.HANDSHAKE
-        self.framebuffer: Framebuffer | None = None
-        self.name = ""
-        self.screens: tuple[Screen, ...] = ()
-        self.pointer_mode = PointerMode.ABSOLUTE
-        self.has_extended_keys = False
-        self.has_extended_buttons = False
+        self.tls_wanted: TlsKind | None = None
+        self.security: TlsKind | None = None  # what protects the connection, once it is agreed on
         self.messages = 0  # begun so far
-        self._password = password
+        self._login = login or Login(password=password)
+        self._choice = choice
+        self._asked: list[int] = []
+        self._replay = replay
+        self._tap = tap
+        self._tapping = False
         self._inbox = Inbox()
-        self._output: list[bytes] = []
+        self._outbox = Outbox(muted=replay)
         self._events: list[Event] = []
-        self._damage = Damage(1, 1)
-        self._updates_wanted = True
-        self._request_pending = False
-        self._decoders: dict[int, Decoder] = make_decoders()
+        self._updates = Updates(self._inbox, self._outbox.say, self._events_append)
+        self._clipboard = Clipboard(self._outbox.say)
+        self._sound = False
+        self._sound_wanted = False
         self._targets: list[memoryview] = []
         self._target_index = 0
         self._demand = 0
         self._steps = self._run()
         self._advance()
+
+    def _events_append(self, event: Event) -> None:
+        self._events.append(event)
 
     # --- transport's side -----------------------------------------------------------------------------
 
@@ -98,14 +101,23 @@ class RfbSession:
 
     def received(self, count: int) -> None:
         """``count`` (> 0) bytes were put into the buffers. Raises RfbError."""
+        if self._tapping:
+            self._tapped(count)
         if self._targets:
             self._filled(count)
             if self._targets:
                 return
         else:
-            self._inbox.end += count
-            if self._inbox.end - self._inbox.pos < self._demand:
+            inbox = self._inbox
+            inbox.end += count
+            if inbox.end - inbox.pos < self._demand:
                 return
+        self._advance()
+
+    def tls_started(self) -> None:
+        """The transport now encrypts. Raises RfbError."""
+        assert self.tls_wanted is not None
+        self.tls_wanted = None
         self._advance()
 
     def ended(self) -> RfbError:
@@ -124,20 +136,29 @@ class RfbSession:
 
     def take_output(self) -> bytes:
         """Bytes to send, in order, once."""
-        if not self._output:
-            return b""
-        data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
-        self._output.clear()
-        return data
+        return self._outbox.take()
 
     def take_events(self) -> list[Event]:
-        events, self._events = self._events, []
+        events = self._events[:]
+        self._events.clear()
         return events
 
     @property
     def damage(self) -> Damage:
         """Pixels written since somebody last took them; whole updates only when UpdateEnded was told."""
-        return self._damage
+        return self._updates.damage
+
+    def _tapped(self, count: int) -> None:
+        assert self._tap is not None
+        if not self._targets:
+            end = self._inbox.end
+            self._tap(self._inbox.view[end : end + count])
+            return
+        for target in self._targets[self._target_index :]:
+            self._tap(target[:count])
+            count -= len(target)
+            if count <= 0:
+                return
 
     def _filled(self, count: int) -> None:
         index = self._target_index
@@ -164,9 +185,51 @@ class RfbSession:
             raise RfbError("more pixels than there is memory for") from None
         if isinstance(want, int):
             self._demand = want
+        elif isinstance(want, TlsKind):
+            self.tls_wanted = want
         else:
             self._targets = want
             self._target_index = 0
+
+    # --- what is known --------------------------------------------------------------------------------
+
+    @property
+    def framebuffer(self) -> Framebuffer | None:
+        return self._updates.framebuffer
+
+    @property
+    def name(self) -> str:
+        return self._updates.name
+
+    @property
+    def screens(self) -> tuple[Screen, ...]:
+        return self._updates.screens
+
+    @property
+    def pointer_mode(self) -> PointerMode:
+        return self._updates.pointer_mode
+
+    @property
+    def features(self) -> SourceFeature:
+        return self._updates.features
+
+    @property
+    def has_extended_keys(self) -> bool:
+        return self._updates.has_extended_keys
+
+    @property
+    def has_extended_buttons(self) -> bool:
+        return self._updates.has_extended_buttons
+
+    @property
+    def updates(self) -> int:
+        """Updates begun so far."""
+        return self._updates.updates
+
+    @property
+    def can_nudge(self) -> bool:
+        """True where :meth:`nudge` is understood and of use."""
+        return self._clipboard.is_extended and self._updates.is_qemu and self._updates.wanted
 
     # --- user's side ----------------------------------------------------------------------------------
 
@@ -174,69 +237,122 @@ class RfbSession:
         """``scancode``: evdev. A key the server cannot be told about is left out."""
         number = qemu_key_number(scancode) if self.has_extended_keys else None
         if number is not None:
-            self._output.append(wire.extended_key_event(number, keysym, pressed))
+            self._outbox.say(wire.extended_key_event(number, keysym, pressed))
         elif keysym:
-            self._output.append(wire.key_event(keysym, pressed))
+            self._outbox.say(wire.key_event(keysym, pressed))
 
     def send_pointer(self, x: int, y: int, buttons: PointerButton) -> None:
         """A position on the screen (clamped to it), or a movement while the pointer is relative."""
-        if self.framebuffer is None:
+        fb = self.framebuffer
+        if fb is None:
             return
         if self.pointer_mode is PointerMode.RELATIVE:
             x = min(max(x + wire.RELATIVE_ORIGIN, 0), 0xFFFF)
             y = min(max(y + wire.RELATIVE_ORIGIN, 0), 0xFFFF)
         else:
-            x = min(max(x, 0), self.framebuffer.width - 1)
-            y = min(max(y, 0), self.framebuffer.height - 1)
+            x = min(max(x, 0), fb.width - 1)
+            y = min(max(y, 0), fb.height - 1)
         if self.has_extended_buttons and buttons > 0x7F:
-            self._output.append(wire.extended_pointer_event(x, y, buttons))
+            self._outbox.say(wire.extended_pointer_event(x, y, buttons))
         else:
-            self._output.append(wire.pointer_event(x, y, buttons))
+            self._outbox.say(wire.pointer_event(x, y, buttons))
 
     def set_updates_wanted(self, wanted: bool) -> None:
         """Stop asking for updates, or ask again for all that changed meanwhile."""
-        self._updates_wanted = wanted
-        if wanted and not self._request_pending:
-            self._request(incremental=True)
+        self._updates.want(wanted)
 
-    def _request(self, *, incremental: bool) -> None:
-        if self.framebuffer is not None:
-            fb = self.framebuffer
-            self._output.append(wire.update_request(fb.width, fb.height, incremental=incremental))
-            self._request_pending = True
+    def request_size(self, width: int, height: int) -> None:
+        """Pixels. The answer is a Resized, a Refused, or none at all."""
+        self._updates.request_size(width, height)
+
+    def send_power(self, action: PowerAction) -> None:
+        if SourceFeature.POWER in self.features:
+            self._outbox.say(wire.power(action.value))
+
+    def set_clipboard_policy(self, policy: ClipboardPolicy) -> None:
+        self._clipboard.set_policy(policy)
+
+    def send_clipboard(self, text: str) -> None:
+        if not self._clipboard.offer(text):
+            self._events.append(Refused("The text is too long for the guest's clipboard (1 MiB are possible)."))
+
+    def set_sound(self, on: bool) -> None:
+        """Ask for the guest's sound as soon as the server has any, or for no more of it."""
+        self._sound_wanted = on
+        self._switch_sound()
+
+    def _switch_sound(self) -> None:
+        if SourceFeature.SOUND in self.features and self._sound_wanted is not self._sound:
+            self._sound = self._sound_wanted
+            if self._sound:
+                self._outbox.say(wire.sound_format(SOUND_CHANNELS, SOUND_RATE))
+            self._outbox.say(wire.sound_switch(self._sound))
+
+    def set_choice(self, choice: EncodingChoice) -> None:
+        """Ask for other encodings from now on."""
+        self._choice = choice
+        if self._asked:
+            self._ask_for_encodings()
+
+    def nudge(self) -> None:
+        """Say something harmless: QEMU, which looks ever less often at a screen that stands still, looks again.
+
+        ``ui/vnc.c`` goes back to its fastest pace at every message of a type above 3; the clipboard's capabilities
+        change nothing there, and say no more than the clipboard policy allows.
+        """
+        if self.can_nudge:
+            self._outbox.say(self._clipboard.capabilities())
 
     # --- the conversation -----------------------------------------------------------------------------
 
     def _run(self) -> Steps[None]:
-        yield from self._handshake()
+        if not self._replay:
+            yield from self._handshake()
+        self._start_tap()
+        yield from self._server_init()
+        inbox = self._inbox
+        updates = self._updates
         while True:
             self.phase = Phase.IDLE
-            start = yield from self._inbox.take(1)
+            start = yield from inbox.take(1)
             self.phase = Phase.MESSAGE
             self.messages += 1
-            kind = self._inbox.data[start]
+            kind = inbox.data[start]
             if kind == ServerMessage.UPDATE:
-                yield from self._update()
+                self._clipboard.settle()
+                yield from updates.read()
+                if self._sound_wanted is not self._sound:
+                    self._switch_sound()
             elif kind == ServerMessage.BELL:
                 self._events.append(Bell())
             elif kind == ServerMessage.CUT_TEXT:
                 yield from self._cut_text()
             elif kind == ServerMessage.COLOUR_MAP:
                 yield from self._colour_map()
+            elif kind == ServerMessage.XVP:
+                yield from self._xvp()
+            elif kind == ServerMessage.QEMU:
+                yield from self._qemu()
             else:
                 raise RfbError(f"a message of unknown type {kind}")
 
     def _handshake(self) -> Steps[None]:
+        minor = wire.parse_version((yield from self._inbox.take_bytes(12)))
+        self._outbox.say(wire.version_reply(minor))
+        security = SecurityHandshake(self._inbox, self._outbox.say, minor, self._login)
+        yield from security.run()
+        self.security = security.tls
+        self._outbox.say(b"\1")  # ClientInit: share the display with others
+
+    def _start_tap(self) -> None:
+        if self._tap is not None:
+            self._tapping = True
+            inbox = self._inbox
+            if inbox.end > inbox.pos:
+                self._tap(inbox.view[inbox.pos : inbox.end])
+
+    def _server_init(self) -> Steps[None]:
         inbox = self._inbox
-        minor = wire.parse_version((yield from inbox.take_bytes(12)))
-        self._output.append(wire.version_reply(minor))
-        security = yield from self._agree_on_security(minor)
-        if security == Security.VNC:
-            challenge = yield from inbox.take_bytes(CHALLENGE_BYTES)
-            self._output.append(vnc_response(self._password or "", challenge))
-        if security == Security.VNC or minor >= 8:
-            yield from self._security_result(minor)
-        self._output.append(b"\1")  # ClientInit: share the display with others
         start = yield from inbox.take(wire.SERVER_INIT.size)
         width, height, bpp, depth, _big, true_colour, *rest, name_length = wire.SERVER_INIT.unpack_from(
             inbox.data, start
@@ -244,58 +360,19 @@ class RfbSession:
         check_size(width, height)
         wire.check_pixel_format(bpp, depth, true_colour, rest[:3], rest[3:])
         check_length(name_length, MAX_NAME_BYTES, "a name")
-        self._set_name((yield from inbox.take_bytes(name_length)))
-        self._output.append(wire.set_pixel_format())
-        self._output.append(wire.set_encodings(_ENCODINGS))
-        self._new_framebuffer(width, height)
+        self._updates.set_name((yield from inbox.take_bytes(name_length)))
+        self._clipboard.is_verbatim = self._updates.is_qemu
+        self._outbox.say(wire.set_pixel_format())
+        self._ask_for_encodings()
+        self._updates.new_framebuffer(width, height)
 
-    def _agree_on_security(self, minor: int) -> Steps[int]:
-        inbox = self._inbox
-        if minor == 3:
-            start = yield from inbox.take(4)
-            (kind,) = wire.U32.unpack_from(inbox.data, start)
-            offered = [kind] if kind else []
-        else:
-            start = yield from inbox.take(1)
-            offered = list((yield from inbox.take_bytes(inbox.data[start])))
-        if not offered:
-            reason = yield from self._reason()
-            raise RfbAuthError(reason, summary="The display's server refused the connection.", advice=reason)
-        if Security.NONE in offered:
-            chosen = Security.NONE
-        elif Security.VNC in offered:
-            if self._password is None:
-                raise RfbAuthError(
-                    "a password is needed",
-                    summary="The display asks for a password.",
-                    advice="None is known for it.",
-                )
-            chosen = Security.VNC
-        else:
-            kinds = ", ".join(str(kind) for kind in offered[:16])
-            raise RfbAuthError(
-                f"security types {kinds}",
-                summary="The display asks for a way to log in that is not known here.",
-                advice=f"It offers the security types {kinds}; known are none (1) and VNC password (2).",
-            )
-        if minor >= 7:
-            self._output.append(bytes([chosen]))
-        return chosen
+    def _ask_for_encodings(self) -> None:
+        wanted = self._choice.encodings(self._updates.available)
+        if wanted != self._asked:
+            self._asked = wanted
+            self._outbox.say(wire.set_encodings(wanted))
 
-    def _security_result(self, minor: int) -> Steps[None]:
-        start = yield from self._inbox.take(4)
-        (result,) = wire.U32.unpack_from(self._inbox.data, start)
-        if result == 0:
-            return
-        reason = (yield from self._reason()) if minor >= 8 else _NO_ANSWER_REASON
-        raise RfbAuthError(reason, summary="The display's server refused the log-in.", advice=reason)
-
-    def _reason(self) -> Steps[str]:
-        start = yield from self._inbox.take(4)
-        (length,) = wire.U32.unpack_from(self._inbox.data, start)
-        check_length(length, MAX_NAME_BYTES, "a reason")
-        data = yield from self._inbox.take_bytes(length)
-        return clean_line(data.decode("utf-8", "replace"), 300) or _NO_ANSWER_REASON
+    # --- messages -------------------------------------------------------------------------------------
 
     def _colour_map(self) -> Steps[None]:
         """Not meant for true colour; read over, but not believed."""
@@ -306,101 +383,49 @@ class RfbSession:
         yield from self._inbox.take(count * 6)
 
     def _cut_text(self) -> Steps[None]:
-        start = yield from self._inbox.take(wire.CUT_TEXT.size)
-        (length,) = wire.CUT_TEXT.unpack_from(self._inbox.data, start)
-        check_length(length, MAX_TEXT_BYTES, "a clipboard text")
-        text = yield from self._inbox.take_bytes(length)
-        self._events.append(CutText(text.decode("latin-1")))
-
-    # --- updates --------------------------------------------------------------------------------------
-
-    def _update(self) -> Steps[None]:
         inbox = self._inbox
-        start = yield from inbox.take(wire.UPDATE.size)
-        (count,) = wire.UPDATE.unpack_from(inbox.data, start)
-        # Asked for now and not after decoding: QEMU prepares the next update while we take this one.
-        self._request_pending = False
-        if self._updates_wanted:
-            self._request(incremental=True)
-        decoders = self._decoders
-        unpack = wire.RECT.unpack_from
-        size = wire.RECT.size
-        pixels = False
-        for _ in range(count):
-            if inbox.end - inbox.pos < size:
-                yield size
-            x, y, width, height, encoding = unpack(inbox.data, inbox.pos)
-            inbox.pos += size
-            decoder = decoders.get(encoding)
-            if decoder is not None:
-                fb = self.framebuffer
-                assert fb is not None
-                if x + width > fb.width or y + height > fb.height:
-                    check_rect(x, y, width, height, fb.width, fb.height, "a rectangle")
-                yield from decoder.decode(inbox, fb, x, y, width, height)
-                if width and height:
-                    self._damage.add(x, y, width, height)
-                    pixels = True
-            elif encoding == Encoding.LAST_RECT:
-                break
-            else:
-                yield from self._pseudo(encoding, x, y, width, height)
-        self._events.append(UpdateEnded(pixels))
+        start = yield from inbox.take(wire.CUT_TEXT.size)
+        (length,) = wire.CUT_TEXT.unpack_from(inbox.data, start)
+        if length >= 0:
+            check_length(length, MAX_TEXT_BYTES, "a clipboard text")
+            text = self._clipboard.plain((yield from inbox.take_bytes(length)))
+        else:
+            if not 4 <= -length <= MAX_MESSAGE_BYTES:
+                raise RfbError(f"a clipboard text of {length} bytes (4 to {MAX_MESSAGE_BYTES}, as a message)")
+            message = yield from inbox.take_bytes(-length)
+            (flags,) = wire.U32.unpack_from(message)
+            text = self._clipboard.extended(flags, message[4:])
+            if self._clipboard.is_extended:
+                self._updates.gain(SourceFeature.CLIPBOARD)
+        if text is not None:
+            self._events.append(CutText(text))
 
-    def _pseudo(self, encoding: int, x: int, y: int, width: int, height: int) -> Steps[None]:
+    def _xvp(self) -> Steps[None]:
+        start = yield from self._inbox.take(wire.XVP.size)
+        version, code = wire.XVP.unpack_from(self._inbox.data, start)
+        if code == 0:
+            self._events.append(Refused("The display's server did not do what was asked with the power."))
+        elif code == 1 and version >= 1:
+            self._updates.gain(SourceFeature.POWER)
+
+    def _qemu(self) -> Steps[None]:
         inbox = self._inbox
-        if encoding == Encoding.CURSOR:
-            shape = yield from masked_cursor(inbox, x, y, width, height)
-            self._events.append(CursorChanged(shape))
-        elif encoding == Encoding.CURSOR_WITH_ALPHA:
-            is_qemu = self.name.startswith("QEMU")  # "QEMU", or "QEMU (name)"
-            shape = yield from alpha_cursor(inbox, x, y, width, height, is_qemu=is_qemu)
-            self._events.append(CursorChanged(shape))
-        elif encoding == Encoding.DESKTOP_SIZE:
-            self._resize(width, height)
-        elif encoding == Encoding.EXTENDED_DESKTOP_SIZE:
-            yield from self._extended_size(x, y, width, height)
-        elif encoding == Encoding.POINTER_TYPE:
-            self.pointer_mode = PointerMode.ABSOLUTE if x else PointerMode.RELATIVE
-            self._events.append(PointerModeChanged(self.pointer_mode))
-        elif encoding == Encoding.EXTENDED_KEY:
-            self.has_extended_keys = True
-        elif encoding == Encoding.EXTENDED_MOUSE_BUTTONS:
-            self.has_extended_buttons = True
-        elif encoding == Encoding.LED_STATE:
-            start = yield from inbox.take(1)
-            self._events.append(LedsChanged(KeyboardLeds(inbox.data[start] & 7)))
-        elif encoding == Encoding.DESKTOP_NAME:
+        start = yield from inbox.take(1)
+        kind = inbox.data[start]
+        if kind != 1:
+            raise RfbError(f"a message of QEMU's of unknown type {kind}")
+        start = yield from inbox.take(2)
+        (operation,) = wire.U16.unpack_from(inbox.data, start)
+        if operation == SoundOperation.BEGIN:
+            self._events.append(SoundBegan())
+        elif operation == SoundOperation.END:
+            self._events.append(SoundEnded())
+        elif operation == SoundOperation.DATA:
             start = yield from inbox.take(4)
             (length,) = wire.U32.unpack_from(inbox.data, start)
-            check_length(length, MAX_NAME_BYTES, "a name")
-            self._set_name((yield from inbox.take_bytes(length)))
+            check_length(length, MAX_SOUND_BYTES, "a piece of sound")
+            samples = yield from inbox.take_bytes(length)
+            if self._sound:
+                self._events.append(SoundData(samples))
         else:
-            raise RfbError(f"a rectangle in encoding {encoding}, which we did not ask for")
-
-    def _extended_size(self, reason: int, status: int, width: int, height: int) -> Steps[None]:
-        """``reason`` 1 is the answer to our own SetDesktopSize, ``status`` other than 0 then a refusal."""
-        start = yield from self._inbox.take(4)
-        count = self._inbox.data[start]
-        data = yield from self._inbox.take_bytes(count * wire.SCREEN.size)
-        if reason == 1 and status != 0:
-            return
-        self.screens = tuple(Screen(*fields) for fields in wire.SCREEN.iter_unpack(data))
-        self._resize(width, height)
-
-    def _resize(self, width: int, height: int) -> None:
-        fb = self.framebuffer
-        # QEMU answers every full request with the size it has: asking again then would never end.
-        if fb is None or (width, height) != (fb.width, fb.height):
-            check_size(width, height)
-            self._new_framebuffer(width, height)
-
-    def _new_framebuffer(self, width: int, height: int) -> None:
-        self.framebuffer = Framebuffer(width, height)
-        self._damage = Damage(width, height)
-        self._events.append(Resized(self.framebuffer))
-        self._request(incremental=False)
-
-    def _set_name(self, data: bytes) -> None:
-        self.name = clean_line(data.decode("utf-8", "replace"))
-        self._events.append(NameChanged(self.name))
+            raise RfbError(f"a sound message of unknown kind {operation}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from struct import Struct
 
@@ -16,25 +16,50 @@ from guivm.console.rfb.errors import RfbError
 
 
 class Encoding(enum.IntEnum):
-    """Encodings and pseudo-encodings we ask for."""
+    """Encodings and pseudo-encodings we may ask for."""
 
     RAW = 0
     COPY_RECT = 1
+    RRE = 2
+    HEXTILE = 5
+    ZLIB = 6
+    TIGHT = 7
+    ZRLE = 16
+    QUALITY_0 = -32  # JPEG; up to -23, the best
     DESKTOP_SIZE = -223
     LAST_RECT = -224
     CURSOR = -239
+    X_CURSOR = -240
+    COMPRESS_0 = -256  # up to -247, the most
     POINTER_TYPE = -257
     EXTENDED_KEY = -258
+    SOUND = -259
+    TIGHT_PNG = -260
     LED_STATE = -261
     DESKTOP_NAME = -307
     EXTENDED_DESKTOP_SIZE = -308
+    XVP = -309
     CURSOR_WITH_ALPHA = -314
     EXTENDED_MOUSE_BUTTONS = -316
+    EXTENDED_CLIPBOARD = 0xC0A1E5CE - (1 << 32)
 
 
 class Security(enum.IntEnum):
     NONE = 1
     VNC = 2
+    VENCRYPT = 19
+
+
+class VeNCrypt(enum.IntEnum):
+    """Subtypes of the security type VeNCrypt (rfbproto, "VeNCrypt")."""
+
+    PLAIN = 256
+    TLS_NONE = 257
+    TLS_VNC = 258
+    TLS_PLAIN = 259
+    X509_NONE = 260
+    X509_VNC = 261
+    X509_PLAIN = 262
 
 
 class ServerMessage(enum.IntEnum):
@@ -42,6 +67,27 @@ class ServerMessage(enum.IntEnum):
     COLOUR_MAP = 1
     BELL = 2
     CUT_TEXT = 3
+    XVP = 250
+    QEMU = 255
+
+
+class Clip(enum.IntFlag):
+    """Flags of the extended clipboard (rfbproto, "Extended Clipboard")."""
+
+    TEXT = 1
+    CAPS = 1 << 24
+    REQUEST = 1 << 25
+    PEEK = 1 << 26
+    NOTIFY = 1 << 27
+    PROVIDE = 1 << 28
+
+
+class SoundOperation(enum.IntEnum):
+    """What QEMU's sound message says (rfbproto, "QEMU Audio")."""
+
+    END = 0
+    BEGIN = 1
+    DATA = 2
 
 
 U16 = Struct(">H")
@@ -54,6 +100,7 @@ COLOUR_MAP = Struct(">xHH")
 CUT_TEXT = Struct(">xxxi")
 SERVER_INIT = Struct(">HHBBBBHHHBBBxxxI")
 SCREEN = Struct(">IHHHHI")
+XVP = Struct(">xBB")
 
 _PIXEL_FORMAT = Struct(">BBBBHHHBBBxxx")
 _REQUEST = Struct(">BBHHHH")
@@ -61,6 +108,9 @@ _KEY = Struct(">BBxxI")
 _EXTENDED_KEY = Struct(">BBHII")
 _POINTER = Struct(">BBHH")
 _EXTENDED_POINTER = Struct(">BBHHB")
+_DESKTOP_SIZE = Struct(">BxHHBx")
+_SOUND_FORMAT = Struct(">BBHBBI")
+_SOUND_S16 = 3
 _VERSION = re.compile(rb"RFB (\d{3})\.(\d{3})\n")
 
 RELATIVE_ORIGIN = 0x7FFF
@@ -143,3 +193,33 @@ def pointer_event(x: int, y: int, buttons: int) -> bytes:
 def extended_pointer_event(x: int, y: int, buttons: int) -> bytes:
     """With bit 7 of the mask as the mark that a byte with buttons 8 and up follows the position."""
     return _EXTENDED_POINTER.pack(5, buttons & 0x7F | 0x80, x, y, buttons >> 7 & 0xFF)
+
+
+def set_desktop_size(width: int, height: int, screens: Sequence[Screen]) -> bytes:
+    """SetDesktopSize (rfbproto): the whole, and the screens in it."""
+    heads = [SCREEN.pack(s.id, s.x, s.y, s.width, s.height, s.flags) for s in screens]
+    return _DESKTOP_SIZE.pack(251, width, height, len(heads)) + b"".join(heads)
+
+
+def power(action: int) -> bytes:
+    """XVP's client message, version 1."""
+    return bytes((ServerMessage.XVP, 0, 1, action))
+
+
+def cut_text(text: bytes) -> bytes:
+    """The plain clipboard message; Latin-1, lines end with LF (RFC 6143 §7.5.6)."""
+    return b"\6\0\0\0" + U32.pack(len(text)) + text
+
+
+def extended_cut_text(flags: int, payload: bytes = b"") -> bytes:
+    """A message of the extended clipboard: a length below zero marks it."""
+    return b"\6\0\0\0" + S32.pack(-(4 + len(payload))) + U32.pack(flags) + payload
+
+
+def sound_format(channels: int, rate: int) -> bytes:
+    """Signed 16 bits, little-endian."""
+    return _SOUND_FORMAT.pack(255, 1, 2, _SOUND_S16, channels, rate)
+
+
+def sound_switch(on: bool) -> bytes:
+    return b"\xff\1\0\0" if on else b"\xff\1\0\1"

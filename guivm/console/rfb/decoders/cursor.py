@@ -1,11 +1,15 @@
-"""Cursor shapes: with a mask (RFC 6143 §7.8.1) and with alpha (rfbproto "Cursor With Alpha")."""
+"""Cursor shapes: with a mask (RFC 6143 §7.8.1), in two colours ("X Cursor") and with alpha (both rfbproto)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guivm.console.frame import CursorShape
+from guivm.console.frame import CursorShape, Framebuffer
+from guivm.console.rfb.decoders import Decoder
+from guivm.console.rfb.decoders.raw import RawDecoder
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.inbox import Inbox, Steps
 from guivm.console.rfb.limits import MAX_CURSOR_SIDE
@@ -38,10 +42,37 @@ def masked_cursor(inbox: Inbox, hot_x: int, hot_y: int, width: int, height: int)
     return _shape(pixels, hot_x, hot_y)
 
 
+def two_colour_cursor(inbox: Inbox, hot_x: int, hot_y: int, width: int, height: int) -> Steps[CursorShape | None]:
+    """Two colours R, G, B, one bit per pixel that says which (1: the first), and the mask. Hidden: no bytes."""
+    _check(width, height)
+    if not (width and height):
+        return None
+    mask_stride = (width + 7) // 8
+    data = yield from inbox.take_bytes(6 + 2 * mask_stride * height)
+    colours = np.frombuffer(data, np.uint8, 6).reshape(2, 3)[:, ::-1]
+    bits, mask = np.unpackbits(
+        np.frombuffer(data, np.uint8, offset=6).reshape(2, height, mask_stride), axis=2, count=width
+    )
+    pixels = np.empty((height, width, 4), np.uint8)
+    pixels[:, :, :3] = colours[1 - bits]
+    pixels[:, :, 3] = mask * 255
+    return _shape(pixels, hot_x, hot_y)
+
+
+_FOUR_BYTES = (Encoding.RAW, Encoding.RRE, Encoding.HEXTILE, Encoding.ZLIB)
+
+
 def alpha_cursor(
-    inbox: Inbox, hot_x: int, hot_y: int, width: int, height: int, *, is_qemu: bool
+    inbox: Inbox,
+    hot_x: int,
+    hot_y: int,
+    width: int,
+    height: int,
+    *,
+    is_qemu: bool,
+    decoders: Mapping[int, Decoder] | None = None,
 ) -> Steps[CursorShape | None]:
-    """An encoding number (we take only Raw), then pixels.
+    """An encoding number, then pixels in it: in that of one of ``decoders`` whose pixels have four bytes.
 
     rfbproto says R, G, B, A with the colours multiplied by alpha; QEMU (``vnc_cursor_define``) sends its own
     cursor memory instead, which is B, G, R, A with plain colours.
@@ -49,12 +80,14 @@ def alpha_cursor(
     _check(width, height)
     start = yield from inbox.take(S32.size)
     (encoding,) = S32.unpack_from(inbox.data, start)
-    if encoding != Encoding.RAW:
+    decoder = (decoders or {Encoding.RAW: RawDecoder()}).get(encoding) if encoding in _FOUR_BYTES else None
+    if decoder is None:
         raise RfbError(f"a cursor in encoding {encoding}, which we did not ask for")
-    data = yield from inbox.take_bytes(width * height * 4)
-    if not data:
+    scratch = Framebuffer(width, height)
+    yield from decoder.decode(inbox, scratch, 0, 0, width, height)
+    if not (width and height):
         return None
-    pixels = np.frombuffer(data, np.uint8).reshape(height, width, 4).copy()
+    pixels = scratch.pixels
     if not is_qemu:
         pixels = pixels[:, :, [2, 1, 0, 3]]
         alpha = pixels[:, :, 3:].astype(np.uint16)

@@ -1,0 +1,231 @@
+"""What can be done with one console beyond looking at it: keys, text, pictures, recordings, scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QWidget
+
+from guivm.errors import GuivmError
+from guivm.views.bridge import Bridge
+from guivm.views.console_recordings import SESSION, VIDEO, ConsoleRecordings, picture_dir
+from guivm.views.messages import Message, Severity
+from guivm.views.settings import KEY_COMBOS, TYPING_LAYOUT, TYPING_RATE, Settings, for_vm
+
+if TYPE_CHECKING:
+    from guivm.console.screenshots import ScreenshotError, ScreenshotSaver
+    from guivm.console.typing import KeyEvent
+    from guivm.views.console_page import ConsolePage
+
+HANDLED = frozenset(
+    {
+        *("send-ctrl-alt-del", "type-text", "copy-text", "copy-screenshot", "screenshot", SESSION, VIDEO),
+        *("record-macro", "run-script", "view-only"),
+    }
+)
+
+
+class ConsoleTools(QObject):
+    """Made when the first of them is used. GUI thread."""
+
+    told = Signal(object)  # Message
+    changed = Signal()  # what is checked is different now
+
+    def __init__(self, page: ConsolePage, bridge: Bridge, settings: Settings) -> None:
+        super().__init__(page)
+        self._page = page
+        self._bridge = bridge
+        self._settings = settings
+        self._layout = for_vm(TYPING_LAYOUT, page.vm.key.uuid)
+        self._saver: ScreenshotSaver | None = None
+        self.recordings = ConsoleRecordings(bridge, settings, self)
+        self.recordings.told.connect(self.told)
+        self.recordings.changed.connect(self.changed)
+        self.recordings.reconnectWanted.connect(page.reconnect)
+        self.recordings.playRequested.connect(self._on_play)
+
+    def run(self, action_id: str, window: QWidget) -> None:
+        """Carry out an action of :data:`HANDLED`; the console has a picture. Dialogs belong to ``window``."""
+        match action_id:
+            case "send-ctrl-alt-del":
+                self.send_combo("Ctrl+Alt+Del")
+            case "type-text":
+                self._type_text(window)
+            case "copy-text":
+                self._copy_text()
+            case "copy-screenshot":
+                QGuiApplication.clipboard().setImage(self._page.current_image())
+                self._tell(Severity.SUCCESS, self.tr("The screenshot is in the clipboard."))
+            case "screenshot":
+                self._save_screenshot()
+            case "record-session" | "record-video":
+                self.recordings.toggle(action_id, self._page.vm.name)
+            case "view-only":
+                self._toggle_view_only()
+            case "record-macro":
+                self._macro()
+            case "run-script":
+                self._run_script(window)
+
+    def is_checked(self, action_id: str) -> bool:
+        """Whether what the action switches is on."""
+        console = self._page.console
+        if action_id == "view-only":
+            return console is not None and console.is_view_only()
+        return action_id == self.recordings.active
+
+    def close(self) -> None:
+        """The console goes away for good."""
+        self.recordings.close()
+        if self._saver is not None:
+            self._saver.close()
+
+    # --- keys and text --------------------------------------------------------------------------------
+
+    @Slot(str)
+    def send_combo(self, text: str) -> None:
+        """Press and release a combination, "Ctrl+Alt+Del"."""
+        from guivm.console.key_combos import KeyCombo
+
+        try:
+            self._send(KeyCombo.parse(text).events())
+        except GuivmError as error:
+            self._tell_error(error)
+
+    def _send(self, events: Iterable[KeyEvent]) -> None:
+        console = self._page.console
+        source = console.source() if console is not None else None
+        if console is None or source is None:
+            return
+        if self._is_view_only():
+            return
+        console.let_go()
+        for event in events:
+            source.send_key(event.code, event.keysym, event.pressed)
+
+    def _is_view_only(self) -> bool:
+        console = self._page.console
+        if console is None or not console.is_view_only():
+            return False
+        self._tell(Severity.INFO, self.tr("View only is on: nothing was sent."))
+        return True
+
+    def edit_combos(self, window: QWidget) -> None:
+        """The list of the person's own combinations."""
+        from guivm.views.dialogs.key_combos import KeyCombosDialog
+
+        dialog = KeyCombosDialog(self._settings.get(KEY_COMBOS), window)
+        dialog.chosen.connect(self._on_combos)
+        dialog.open()
+
+    @Slot(list)
+    def _on_combos(self, combos: list[str]) -> None:
+        self._settings.set(KEY_COMBOS, list(combos))
+
+    def _type_text(self, window: QWidget) -> None:
+        from guivm.console.frame import KeyboardLeds
+        from guivm.console.typist import DEFAULT_RATE
+        from guivm.views.dialogs.type_text import TypeTextDialog
+
+        console = self._page.console
+        if console is None or self._is_view_only():
+            return
+        console.release_capture()
+        leds = console.guest_leds()
+        dialog = TypeTextDialog(
+            self._page.vm.name,
+            self._send_key,
+            window,
+            layout=self._settings.get(self._layout),
+            rate=self._settings.get(TYPING_RATE) or DEFAULT_RATE,
+            caps_lock=leds is not None and bool(leds & KeyboardLeds.CAPS_LOCK),
+        )
+        dialog.layoutChosen.connect(self._on_layout)
+        dialog.rateChosen.connect(self._on_rate)
+        dialog.open()
+
+    def _send_key(self, code: int, keysym: int, pressed: bool) -> None:
+        """To whatever the console shows now: the VM may have been restarted while the dialog is open."""
+        console = self._page.console
+        source = console.source() if console is not None else None
+        if source is not None:
+            source.send_key(code, keysym, pressed)
+
+    @Slot(str)
+    def _on_layout(self, layout: str) -> None:
+        self._settings.set(self._layout, layout)
+
+    @Slot(int)
+    def _on_rate(self, rate: int) -> None:
+        self._settings.set(TYPING_RATE, rate)
+
+    @Slot(str)
+    def type_committed(self, text: str) -> None:
+        """What an input method has put together."""
+        from guivm.console.typing import default_layout, events, find_layout, plan
+
+        wanted = self._settings.get(self._layout)
+        layout = (find_layout(wanted) if wanted else None) or default_layout()
+        try:
+            self._send(events(plan(text, layout)))
+        except GuivmError as error:
+            self._tell_error(error)
+
+    # --- pictures -------------------------------------------------------------------------------------
+
+    def _save_screenshot(self) -> None:
+        from guivm.console.screenshots import ScreenshotSaver
+
+        if self._saver is None:
+            self._saver = ScreenshotSaver(self)
+            self._saver.saved.connect(self._on_saved)
+            self._saver.failed.connect(self._on_save_failed)
+        self._saver.save(self._page.current_image(), picture_dir(self._settings), self._page.vm.name)
+
+    @Slot(object)
+    def _on_saved(self, path: Path) -> None:
+        show = (self.tr("Show Folder"), partial(_open, path.parent))
+        self.told.emit(Message(Severity.SUCCESS, self.tr("The screenshot is saved."), str(path), "", (show,)))
+
+    @Slot(object)
+    def _on_save_failed(self, error: ScreenshotError) -> None:
+        self._tell_error(error)
+
+    def _copy_text(self) -> None:
+        raise NotImplementedError
+
+    # --- others ---------------------------------------------------------------------------------------
+
+    def _toggle_view_only(self) -> None:
+        console = self._page.console
+        if console is not None:
+            console.set_view_only(not console.is_view_only())
+        self.changed.emit()
+
+    def _macro(self) -> None:
+        raise NotImplementedError
+
+    def _run_script(self, window: QWidget) -> None:
+        raise NotImplementedError
+
+    @Slot(object)
+    def _on_play(self, path: Path) -> None:
+
+        raise NotImplementedError
+
+    # --- saying ---------------------------------------------------------------------------------------
+
+    def _tell(self, severity: Severity, text: str) -> None:
+        self.told.emit(Message(severity, text))
+
+    def _tell_error(self, error: GuivmError) -> None:
+        self.told.emit(Message(Severity.ERROR, error.summary, error.advice, error.details))
+
+
+def _open(path: Path) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))

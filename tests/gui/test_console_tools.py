@@ -1,0 +1,368 @@
+"""What a console offers beyond its picture: keys, clipboard, screenshots, status line, full-screen bar, logging in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QPointF, Qt
+from PySide6.QtGui import QAction, QEnterEvent, QGuiApplication, QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLineEdit, QMenu, QToolButton
+from pytestqt.qtbot import QtBot
+
+from guivm.console.frame import ClipboardPolicy, KeyboardLeds, Quality, SourceSecurity
+from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
+from guivm.engine.types import VmState
+from guivm.views.bridge import Bridge
+from guivm.views.console_window import ConsoleWindow
+from guivm.views.messages import Message, Severity
+from guivm.views.settings import AUTO_RESIZE, DISPLAY_QUALITY, KEY_COMBOS, PICTURE_DIR, Settings, for_vm
+from tests.helpers.console_stage import BLUE, Displays, Stage
+from tests.helpers.fake_engine import FakeEngine
+
+S = VmState
+CTRL, ALT, DEL = 29, 56, 111
+
+
+@pytest.fixture
+def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Displays]:
+    value = Displays()
+    monkeypatch.setattr(fake_engine, "_console", value.open)
+    monkeypatch.setattr("guivm.console.rfb_source.make_source", value.make_source)
+    yield value
+    for ours in value.ours:
+        ours.close()
+
+
+@pytest.fixture
+def stage(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays, tmp_path: Path
+) -> Iterator[Stage]:
+    settings.set(PICTURE_DIR, str(tmp_path / "pictures"))
+    value = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
+    yield value
+    value.page.close_tools()
+
+
+@pytest.fixture
+def told(stage: Stage) -> list[Message]:
+    messages: list[Message] = []
+    stage.page.told.connect(messages.append)
+    return messages
+
+
+def run(stage: Stage, action_id: str) -> None:
+    stage.page.run_action(action_id, stage.window)
+
+
+# --- keys -------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_alt_del_is_pressed_and_released_in_order(stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    run(stage, "send-ctrl-alt-del")
+    pressed = [(code, down) for code, _keysym, down in source.keys]
+    assert pressed == [(CTRL, True), (ALT, True), (DEL, True), (DEL, False), (ALT, False), (CTRL, False)]
+
+
+def test_an_action_waits_for_the_picture(stage: Stage, displays: Displays) -> None:
+    run(stage, "send-ctrl-alt-del")
+    source = stage.live(displays)
+    assert len(source.keys) == 6
+
+
+def test_view_only_sends_nothing(stage: Stage, displays: Displays, told: list[Message]) -> None:
+    source = stage.live(displays)
+    run(stage, "view-only")
+    assert stage.page.is_on("view-only")
+    assert stage.page.status.view_only.isVisible()
+    run(stage, "send-ctrl-alt-del")
+    assert source.keys == []
+    assert told[-1].severity is Severity.INFO
+    run(stage, "view-only")
+    run(stage, "send-ctrl-alt-del")
+    assert len(source.keys) == 6
+
+
+def test_the_send_keys_menu_has_the_persons_own_first(
+    qtbot: QtBot, settings: Settings, stage: Stage, displays: Displays
+) -> None:
+    from guivm.views.send_keys_menu import SendKeysMenu
+
+    stage.live(displays)
+    settings.set(KEY_COMBOS, ["Ctrl+Alt+F2 = Second console", "no such key"])
+    menu = SendKeysMenu(settings, stage.window)
+    menu.aboutToShow.emit()
+    texts = [action.text() for action in menu.actions()]
+    assert texts[0] == "Second console (Ctrl+Alt+F2)"
+    assert "Ctrl+Alt+Del" in texts
+    with qtbot.waitSignal(menu.chosen) as chosen:
+        menu.actions()[0].trigger()
+    assert chosen.args == ["Ctrl+Alt+F2"]
+    menu.aboutToShow.emit()
+    assert [action.text() for action in menu.actions()] == texts
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+
+def test_a_screenshot_is_saved_under_the_vms_name(
+    qtbot: QtBot, stage: Stage, displays: Displays, told: list[Message], tmp_path: Path
+) -> None:
+    stage.live(displays)
+    run(stage, "screenshot")
+    qtbot.waitUntil(lambda: bool(told))
+    (path,) = (tmp_path / "pictures").iterdir()
+    assert path.name.startswith("debian ")
+    assert path.suffix == ".png"
+    image = QImage(str(path))
+    assert (image.width(), image.height()) == (40, 30)
+    assert image.pixelColor(3, 3).blue() == 255
+    assert told[0].severity is Severity.SUCCESS
+    assert str(path) in told[0].text
+
+
+def test_a_screenshot_goes_into_the_clipboard(stage: Stage, displays: Displays) -> None:
+    stage.live(displays)
+    run(stage, "copy-screenshot")
+    image = QGuiApplication.clipboard().image()
+    assert (image.width(), image.height()) == (40, 30)
+
+
+def test_a_folder_that_cannot_be_written_is_said(
+    qtbot: QtBot, settings: Settings, stage: Stage, displays: Displays, told: list[Message], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    settings.set(PICTURE_DIR, str(blocked / "pictures"))
+    stage.live(displays)
+    run(stage, "screenshot")
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[0].severity is Severity.ERROR
+    told.clear()
+    run(stage, "record-session")
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[0].severity is Severity.ERROR
+    assert not stage.page.is_on("record-session")
+    assert not stage.page.status.record.isVisible()
+
+
+# --- recording --------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_recorded_over_a_connection_of_its_own(
+    qtbot: QtBot, stage: Stage, displays: Displays, told: list[Message], tmp_path: Path
+) -> None:
+    stage.live(displays)
+    run(stage, "record-session")
+    assert stage.page.is_on("record-session")
+    qtbot.waitUntil(lambda: len(displays.sources) == 2)
+    assert displays.sources[0].closed
+    displays.sources[1].show(BLUE)
+    assert stage.page.status.record.isVisible()
+    stage.window.hide()
+    assert stage.page.has_source, "what is recorded goes on while nobody looks"
+    run(stage, "record-session")
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[-1].severity is Severity.SUCCESS
+    assert [path.suffix for path in (tmp_path / "pictures").iterdir()] == [".guivm-rec"]
+    assert not stage.page.status.record.isVisible()
+
+
+# --- clipboard --------------------------------------------------------------------------------------------
+
+
+def test_the_clipboard_is_not_shared_until_somebody_says_so(stage: Stage, displays: Displays) -> None:
+    clipboard = QGuiApplication.clipboard()
+    source = stage.live(displays)
+    assert source.policy is ClipboardPolicy.OFF
+    clipboard.setText("secret")
+    source.clipboardReceived.emit("from the guest")
+    assert source.clipboards == []
+    assert clipboard.text() == "secret"
+
+
+def test_the_clipboard_follows_its_policy(stage: Stage, displays: Displays, settings: Settings) -> None:
+    clipboard = QGuiApplication.clipboard()
+    clipboard.setText("one")
+    source = stage.live(displays)
+    stage.page.status.clipboardChosen.emit("to-guest")
+    assert source.policy is ClipboardPolicy.TO_GUEST
+    assert source.clipboards == ["one"]
+    source.clipboardReceived.emit("from the guest")
+    assert clipboard.text() == "one"
+    stage.page.status.clipboardChosen.emit("both")
+    source.clipboardReceived.emit("from the guest")
+    assert clipboard.text() == "from the guest"
+    assert source.clipboards == ["one"], "what came from the guest does not go back to it"
+    clipboard.setText("two")
+    assert source.clipboards == ["one", "two"]
+    assert "both ways" in stage.page.status.clipboard.text()
+
+
+def test_a_policy_is_remembered_for_its_vm(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays, stage: Stage
+) -> None:
+    stage.page.preferences.set_clipboard("from-guest")
+    again = Stage(qtbot, bridge, settings, fake_engine, stage.key)
+    assert again.page.preferences.clipboard == "from-guest"
+    other = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("fedora", S.OFF))
+    assert other.page.preferences.clipboard == "off"
+
+
+# --- preferences ------------------------------------------------------------------------------------------
+
+
+def test_auto_resize_and_quality_reach_the_console(stage: Stage, displays: Displays, settings: Settings) -> None:
+    settings.set(DISPLAY_QUALITY, "fast")
+    source = stage.live(displays)
+    assert source.quality is Quality.FAST
+    settings.set(DISPLAY_QUALITY, "best")
+    assert source.quality is Quality.BEST
+    run(stage, "auto-resize")
+    assert settings.get(for_vm(AUTO_RESIZE, stage.key.uuid))
+    assert stage.page.is_on("auto-resize")
+    run(stage, "sound")
+    assert source.sound
+
+
+def test_zooming_is_remembered(stage: Stage, displays: Displays, settings: Settings) -> None:
+    stage.live(displays)
+    console = stage.page.console
+    assert console is not None
+    console.set_zoom(1.0)
+    run(stage, "zoom-in")
+    assert console.zoom() == pytest.approx(1.1)
+    run(stage, "zoom-out")
+    run(stage, "zoom-out")
+    assert console.zoom() == pytest.approx(0.9)
+
+
+# --- status line ------------------------------------------------------------------------------------------
+
+
+def test_the_status_line_tells_who_has_the_keyboard(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    console, status = stage.page.console, stage.page.status
+    assert console is not None
+    assert status.isVisible()
+    assert "Click" in status.capture.text()
+    assert "40 × 30" in status.size_label.text()
+    console.capture()
+    assert "Right Ctrl" in status.capture.text()
+    source.ledsChanged.emit(KeyboardLeds.CAPS_LOCK | KeyboardLeds.NUM_LOCK)
+    assert status.locks.text() == "Caps Num"
+    source.securityChanged.emit(SourceSecurity.PLAIN)
+    assert status.security.isVisible()
+    assert "not encrypted" in status.security.toolTip()
+    source.securityChanged.emit(SourceSecurity.LOCAL)
+    assert not status.security.isVisible()
+    stage.become(S.OFF)
+    assert not status.isVisible()
+
+
+# --- logging in -------------------------------------------------------------------------------------------
+
+
+def test_a_display_with_a_password_asks_for_it(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    qtbot.waitUntil(lambda: bool(displays.sources))
+    error = RfbAuthError("a password is needed", advice="It wants a password.", needs=CredentialNeed.PASSWORD)
+    displays.sources[0].fail(error)
+    field = stage.page.findChild(QLineEdit, "credentials-password")
+    user = stage.page.findChild(QLineEdit, "credentials-user")
+    assert field is not None
+    assert user is not None
+    assert field.isVisible()
+    assert not user.isVisible()
+    assert stage.asked() == 1, "it does not try again by itself"
+    QTest.keyClicks(field, "open sesame")
+    QTest.keyClick(field, Qt.Key.Key_Return)
+    stage.live(displays)
+    assert displays.endpoints[-1].password == "open sesame"
+    assert not field.isVisible()
+
+
+# --- full screen ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def console_window(qtbot: QtBot, stage: Stage, displays: Displays, settings: Settings) -> ConsoleWindow:
+    stage.live(displays)
+    window = ConsoleWindow(stage.page, settings)
+
+    def give_back(_window: object) -> None:
+        window.take_page()
+        stage.page.setParent(stage.window)
+
+    qtbot.addWidget(window, before_close_func=give_back)
+    window.show()
+    qtbot.waitExposed(window)
+    return window
+
+
+def test_the_bar_comes_hides_and_leaves(qtbot: QtBot, console_window: ConsoleWindow) -> None:
+    console_window.set_full_screen(True)
+    control = console_window.full_screen
+    assert control is not None
+    bar = control.bar
+    assert bar.isVisible()
+    assert bar.name.text() == "debian"
+    assert "Right Ctrl" in bar.hint.text()
+    assert not console_window.bar.isVisible()
+    qtbot.waitUntil(lambda: not bar.is_out)
+    qtbot.waitUntil(lambda: bar.y() < 0)
+    assert bar.geometry().bottom() >= 0, "an edge stays that the pointer can touch"
+    edge = QPointF(bar.width() / 2, bar.height() - 1)
+    QCoreApplication.sendEvent(bar, QEnterEvent(edge, edge, bar.mapToGlobal(edge)))
+    assert bar.is_out
+    qtbot.waitUntil(lambda: bar.y() == 0)
+    leave = bar.findChild(QToolButton, "full-screen-fullscreen")
+    assert leave is not None
+    QTest.mouseClick(leave, Qt.MouseButton.LeftButton)
+    assert not console_window.isFullScreen()
+    assert not bar.isVisible()
+    assert console_window.bar.isVisible()
+
+
+def test_a_pinned_bar_stays(qtbot: QtBot, console_window: ConsoleWindow) -> None:
+    console_window.set_full_screen(True)
+    control = console_window.full_screen
+    assert control is not None
+    control.bar.pin.setChecked(True)
+    with qtbot.waitSignal(control.bar.due):
+        pass
+    assert control.bar.is_out
+    console_window.set_full_screen(False)
+
+
+def test_the_bar_switches_view_only(console_window: ConsoleWindow, stage: Stage) -> None:
+    console_window.set_full_screen(True)
+    control = console_window.full_screen
+    assert control is not None
+    QTest.mouseClick(control.bar.view_only, Qt.MouseButton.LeftButton)
+    assert stage.page.is_on("view-only")
+    assert control.bar.view_only.isChecked()
+    console_window.actions_of_vm.action("view-only").trigger()
+    assert not control.bar.view_only.isChecked()
+    console_window.set_full_screen(False)
+
+
+def test_the_windows_menu_sends_keys(console_window: ConsoleWindow, displays: Displays) -> None:
+    menu = console_window.findChild(QMenu, "console-tools-menu")
+    assert menu is not None
+    menu.aboutToShow.emit()
+    keys = console_window.actions_of_vm.action("send-keys").menu()
+    assert isinstance(keys, QMenu)
+    keys.aboutToShow.emit()
+    action = next(action for action in keys.actions() if action.text() == "Ctrl+Alt+Backspace")
+    assert isinstance(action, QAction)
+    action.trigger()
+    assert len(displays.sources[-1].keys) == 6
+
+
+def test_what_the_guest_refuses_is_said(stage: Stage, displays: Displays, told: list[Message]) -> None:
+    source = stage.live(displays)
+    source.refused.emit("The guest cannot show 4000 by 3000 pixels.")
+    assert told[-1].summary == "The guest cannot show 4000 by 3000 pixels."

@@ -20,6 +20,8 @@ from guivm.engine.hosts import default_uri
 from guivm.errors import GuivmError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PySide6.QtCore import QSettings, QSocketNotifier
     from PySide6.QtWidgets import QApplication
 
@@ -123,6 +125,29 @@ def run_window(uris: Sequence[str]) -> int:
 def run_console(uris: Sequence[str], vm: str) -> int:
     """``guivm console VM``; raises GuivmError when it cannot be shown."""
     return Application(uris).run_console(vm)
+
+
+def run_player(path: Path) -> int:
+    """``guivm play FILE``: a session recording in its window, without any engine."""
+    from guivm.views.garbage import GarbageCollector
+    from guivm.views.recordings import open_player
+    from guivm.views.settings import Settings
+    from guivm.views.theme import Theme
+
+    qt = _qt_application(())
+    settings: Settings = Settings(_settings_store(), qt)
+    theme = Theme(qt, settings)
+    garbage = GarbageCollector(qt)
+    player = open_player(path, settings)
+    old = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
+    try:
+        return qt.exec()
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        settings.sync()
+        garbage.stop()
+        del player, theme
 
 
 def _qt_application(argv: Sequence[str]) -> QApplication:

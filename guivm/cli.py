@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from guivm import __version__
-from guivm.automation.command import VERBS as AUTOMATION_VERBS
-from guivm.automation.command import Task, add_verbs, perform, perform_at, prepare, tell_checked, tell_problems
-from guivm.automation.script import ScriptError
+from guivm.automation.options import VERBS as AUTOMATION_VERBS
+from guivm.automation.options import add_verbs
 from guivm.errors import (
     CancelledError,
     GuivmError,
@@ -29,6 +28,7 @@ from guivm.errors import (
 )
 
 if TYPE_CHECKING:
+    from guivm.automation.command import Task
     from guivm.engine.api import Engine
     from guivm.engine.events import EngineEvent
     from guivm.engine.job_types import BootSource
@@ -176,17 +176,12 @@ def main(argv: Sequence[str]) -> int:
 
             return run_console(uris, arguments.vm)
         if arguments.verb in AUTOMATION_VERBS:
-            arguments.task = prepare(arguments)
-            if getattr(arguments, "check", False):
-                tell_checked(arguments.task, as_json=arguments.json)
-                return Exit.OK
-            if arguments.task.display is not None:
-                done = perform_at(arguments.task, arguments.task.display, as_json=arguments.json)
-                return Exit.OK if done else Exit.FAILED
+            from guivm.automation.command import begin
+
+            code = begin(arguments)
+            if code is not None:
+                return code
         return _run_verb(arguments, uris)
-    except ScriptError as error:
-        tell_problems(error, as_json=arguments.json)
-        return Exit.USAGE
     except GuivmError as error:
         print(f"guivm: {error}", file=sys.stderr)
         return exit_code(error)
@@ -437,6 +432,7 @@ class Session:
             _print_json({"uuid": vm.key.uuid, "name": vm.name, "file": str(file)})
 
     def _automate(self, vm: VmInfo, task: Task) -> Exit:
+        from guivm.automation.command import perform
         from guivm.engine.requests import OpenConsole
 
         if not perform(task, self._ask(OpenConsole(vm.key)), as_json=self._as_json):

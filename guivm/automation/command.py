@@ -1,4 +1,4 @@
-"""The verbs ``automate``, ``type`` and ``key`` of the command line: their options, and what they do and print."""
+"""What the verbs ``automate``, ``type`` and ``key`` of the command line do and print."""
 
 from __future__ import annotations
 
@@ -8,128 +8,21 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from guivm.automation import statements as st
-from guivm.automation.keys import parse_combo
-from guivm.automation.script import MAX_SCRIPT_BYTES, SUMMARY, Line, Script, ScriptError, parse
-from guivm.automation.words import is_name
+from guivm.automation.language import DEFAULT_RATE
+from guivm.automation.script import MAX_SCRIPT_BYTES, Line, Script, ScriptError, parse
 from guivm.errors import GuivmError, OperationError
 
 if TYPE_CHECKING:
     from guivm.automation.remote import CancelFlag
     from guivm.automation.runner import Failure, Options, Progress
     from guivm.engine.job_types import ConsoleEndpoint
-
-VERBS = ("automate", "type", "key")
-
-_AUTOMATE_EPILOG = f"""\
-{SUMMARY}
-exit codes: 0 all done, 1 something expected did not come, 2 no valid script, 130 stopped. When it fails, the last
-picture of the screen is saved beside the script as SCRIPT-failed.png. Keys and buttons are always released.
-With --json each line of the output is one JSON object: start, end, failed or done.
-
-examples:
-  guivm automate web01 install.guivm --set user=guest --layout de
-  guivm automate web01 install.guivm --check
-  echo 'wait-still; key enter' | tr ';' '\\n' | guivm automate web01 -
-"""
-
-_TYPE_EPILOG = """\
-examples:
-  guivm type web01 root --enter
-  guivm type web01 'grüße' --layout de
-  guivm type web01 - < commands.txt
-"""
-
-_KEY_EPILOG = """\
-A combination is names or characters joined by - or +: esc, tab, enter, space, backspace, delete, insert, home, end,
-pageup, pagedown, left, right, up, down, f1 to f24, ctrl, shift, alt, altgr, super, menu, print, pause, capslock,
-numlock, scrolllock, kp0 to kp9, kpenter, mute, volumeup, volumedown, power; codeN is a Linux key code.
-
-examples:
-  guivm key web01 ctrl-alt-del
-  guivm key web01 super+r down down enter
-"""
-
-AddVerb = Callable[[str, str], argparse.ArgumentParser]
-
-
-def add_verbs(add: AddVerb) -> None:
-    """Give a parser our verbs. ``add``: makes the parser of a verb from its name and one line of help."""
-    automate = add("automate", "run a script: type, click, wait for a picture or text, capture")
-    automate.epilog = _AUTOMATE_EPILOG
-    automate.add_argument("vm", metavar="VM")
-    automate.add_argument("script", metavar="SCRIPT", help="a file; - reads from standard input")
-    automate.add_argument("--check", action="store_true", help="only say whether the script is right; touches no VM")
-    automate.add_argument(
-        "--set", metavar="NAME=VALUE", action="append", default=[], type=_assignment, dest="variables",
-        help="value of $NAME in the script; repeatable",
-    )  # fmt: skip
-    automate.add_argument(
-        "--display", metavar="SOCKET", type=Path, help="the VNC server at this UNIX socket; VM is then only a name"
-    )
-    automate.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, default=st.DEFAULT_TIMEOUT_S,
-        help=f"of waits that name none; default {st.DEFAULT_TIMEOUT_S:g}",
-    )  # fmt: skip
-    typing = add("type", "type text as keystrokes")
-    typing.epilog = _TYPE_EPILOG
-    typing.add_argument("vm", metavar="VM")
-    typing.add_argument("text", metavar="TEXT", help="the text; - reads from standard input")
-    typing.add_argument("--enter", action="store_true", help="press Enter after it")
-    keys = add("key", "press combinations of keys, one after another")
-    keys.epilog = _KEY_EPILOG
-    keys.add_argument("vm", metavar="VM")
-    keys.add_argument("combos", metavar="COMBO", nargs="+", help="such as ctrl-alt-del", type=_combo)
-    for parser in (automate, typing, keys):
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
-        parser.add_argument(
-            "--layout",
-            metavar="LAYOUT",
-            help="of the guest's keyboard, such as us, de, fr(bepo); default this desktop's",
-        )
-        if parser is not keys:
-            parser.add_argument(
-                "--rate", metavar="N", type=_rate, default=25.0, help="keystrokes a second; default 25"
-            )  # fmt: skip
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not is_name(name):
-        raise argparse.ArgumentTypeError(f"“{text}” is no NAME=VALUE")
-    return name, value
-
-
-def _seconds(text: str) -> float:
-    return _number(text, st.MAX_SECONDS, "a time in seconds")
-
-
-def _rate(text: str) -> float:
-    return _number(text, 1000.0, "a rate in keystrokes a second")
-
-
-def _number(text: str, highest: float, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value <= highest:
-        raise argparse.ArgumentTypeError(f"“{text}” is not {what} (at most {highest:g})")
-    return value
-
-
-def _combo(text: str) -> tuple[str, ...]:
-    try:
-        return parse_combo(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
 
 # --- before the VM is asked for ---------------------------------------------------------------------------
 
@@ -147,8 +40,25 @@ class Task:
     """A UNIX socket at which the VM's display is served already."""
 
 
-def prepare(arguments: argparse.Namespace) -> Task:
-    """Read and check all that needs no VM. Raises ScriptError, OperationError."""
+def begin(arguments: argparse.Namespace) -> int | None:
+    """All that needs no VM; an exit code when that was all. Else ``arguments.task`` is what remains: :func:`perform`.
+
+    Raises GuivmError.
+    """
+    try:
+        task = arguments.task = _prepare(arguments)
+    except ScriptError as error:
+        _tell_problems(error, as_json=arguments.json)
+        return 2
+    if getattr(arguments, "check", False):
+        _tell_checked(task, as_json=arguments.json)
+        return 0
+    if task.display is not None:
+        return 0 if perform_at(task, task.display, as_json=arguments.json) else 1
+    return None
+
+
+def _prepare(arguments: argparse.Namespace) -> Task:
     if arguments.verb == "automate":
         file = None if arguments.script == "-" else Path(arguments.script)
         script = parse(
@@ -165,7 +75,7 @@ def prepare(arguments: argparse.Namespace) -> Task:
         rate = arguments.rate
     else:
         statement = st.Press(tuple(arguments.combos))
-        rate = 25.0
+        rate = DEFAULT_RATE
     return Task(Script((Line(1, arguments.verb, statement),)), arguments.layout, rate, None, False)
 
 
@@ -186,7 +96,7 @@ def _read(file: Path | None, what: str) -> str:
         raise OperationError(f"{name} cannot be read: {error.strerror or error}.") from error
 
 
-def tell_problems(error: ScriptError, *, as_json: bool) -> None:
+def _tell_problems(error: ScriptError, *, as_json: bool) -> None:
     """One line for each problem, to stderr; with JSON also one object for each, to stdout."""
     for problem in error.problems if as_json else ():
         _write_json(sys.stdout, event="problem", line=problem.line, message=problem.message)
@@ -194,7 +104,7 @@ def tell_problems(error: ScriptError, *, as_json: bool) -> None:
         sys.stderr.write(f"guivm: {line}\n")
 
 
-def tell_checked(task: Task, *, as_json: bool) -> None:
+def _tell_checked(task: Task, *, as_json: bool) -> None:
     """The script is right."""
     if as_json:
         for line in task.script.lines:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from guivm.automation.keys import KeyEvent
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
+from guivm.console.typing.strokes import KeyEvent
 from guivm.errors import CancelledError, ConsoleError, GuivmError
 
 if TYPE_CHECKING:

@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING
 
 from guivm.automation import pictures
 from guivm.automation import statements as st
-from guivm.automation.keys import Combo, KeyEvent, LayoutTypist, Typist, combo_keys
+from guivm.automation.keys import Combo, LayoutTypist, Typist, combo_keys
+from guivm.automation.language import DEFAULT_RATE
 from guivm.automation.remote import Remote
 from guivm.automation.script import Line, Script
 from guivm.automation.statements import Point
 from guivm.console.frame import Rect
+from guivm.console.typing.strokes import KeyEvent
 from guivm.errors import CancelledError, GuivmError, OperationError, UnsupportedError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DEFAULT_RATE = 25.0
-"""Keystrokes a second that nothing loses; see :mod:`guivm.console.typist` for why."""
 
 _EVENT_S = 0.01  # in which a guest fetches one
 _HOLD_S = 0.05  # how long a combination or a button is held
@@ -311,7 +310,7 @@ class Runner:
             )
 
     def _wait_still(self, wanted: st.WaitStill) -> None:
-        reference = None
+        reference: NDArray[np.uint8] | None = None
         since = time.monotonic()
 
         def is_still() -> bool:

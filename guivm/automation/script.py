@@ -1,7 +1,7 @@
 """The language of scripts: text to statements and back. Pure.
 
 One statement a line; ``#`` begins a comment; quoting as in a shell (:mod:`guivm.automation.words`). Scripts of
-vncdotool that keep to one command a line run too. ``SUMMARY`` is the language in short.
+vncdotool that keep to one command a line run too. :mod:`guivm.automation.language` has the language in short.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from shlex import quote
 
 from guivm.automation import statements as st
 from guivm.automation.keys import Combo, format_combo, parse_combo
+from guivm.automation.language import DEFAULT_TIMEOUT_S, MAX_SECONDS
 from guivm.automation.statements import Point, Statement
 from guivm.automation.words import WordError, is_name, split_words
 from guivm.console.frame import Rect
@@ -21,30 +22,6 @@ from guivm.console.typing.errors import TypingError
 from guivm.console.typing.layouts import Layout
 from guivm.errors import GuivmError
 from guivm.text import clean_line
-
-SUMMARY = """\
-script:
-  type TEXT, typeline TEXT        type it; typeline presses Enter after it
-  typefile FILE                   type what is in a file
-  layout NAME                     of the guest's keyboard from here on: us, de, fr(bepo)
-  key COMBO...                    press and release: key ctrl-alt-del, key down down enter
-  keydown COMBO, keyup COMBO      hold keys, let go of them
-  move X Y                        pointer to a place on the screen, in pixels
-  click [BUTTON] [X Y]            left, middle, right or a number; also doubleclick
-  mousedown BUTTON, mouseup BUTTON
-  drag [X Y] X Y [BUTTON]         from the first place to the second; one place: only move there in small steps
-  wheel up|down|left|right [N]
-  sleep SECONDS                   also pause
-  wait-picture FILE [region X Y W H] [tolerance 0-255] [timeout S]
-  wait-text TEXT [region X Y W H] [timeout S]
-  wait-still [SECONDS] [region X Y W H] [timeout S]
-  capture FILE [region X Y W H]   save the screen
-  paste TEXT                      into the guest's clipboard
-  timeout S                       of the waits that follow
-  set NAME VALUE                  a variable, unless --set gave it; $NAME puts it in
-  expect FILE [FUZZ], rexpect FILE X Y [FUZZ], rcapture FILE X Y W H     as in vncdotool
-A word with blanks goes in quotes; # begins a comment. Files are relative to the script's folder.
-"""
 
 MAX_SCRIPT_BYTES = 1 << 20
 _MAX_PROBLEMS = 50
@@ -131,7 +108,7 @@ class _Arguments:
         return int(value)
 
     def seconds(self, what: str = "The time in seconds") -> float:
-        return self.number(what, st.MAX_SECONDS)
+        return self.number(what, MAX_SECONDS)
 
     def point(self) -> Point:
         x = self.integer("X", st.MAX_COORDINATE)
@@ -307,7 +284,7 @@ def parse(
     *,
     name: str = "script",
     variables: Mapping[str, str] | None = None,
-    timeout_s: float = st.DEFAULT_TIMEOUT_S,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
 ) -> Script:
     """Raises ScriptError that names every line that is wrong. ``timeout_s``: for waits that give none."""
     state = _State(variables or {}, timeout_s)
@@ -388,10 +365,8 @@ def format_statement(statement: Statement) -> str:
             return " ".join([*words, _place(at)] if at else words)
         case st.HoldButton(button, pressed):
             return f"{'mousedown' if pressed else 'mouseup'} {_button(button)}"
-        case st.Drag(end, None, _):
-            return f"drag {_place(end)}"
         case st.Drag(end, start, button):
-            return f"drag {_place(start)} {_place(end)} {_button(button)}"
+            return f"drag {_place(start)} {_place(end)} {_button(button)}" if start else f"drag {_place(end)}"
         case st.Wheel(direction, steps):
             return f"wheel {direction.name.lower()} {steps}"
         case st.Sleep(seconds):

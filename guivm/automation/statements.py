@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from guivm.automation.keys import Combo
+from guivm.automation.language import DEFAULT_TIMEOUT_S
 from guivm.console.frame import Rect
 
 MAX_COORDINATE = 16_383
-MAX_SECONDS = 86_400.0
-DEFAULT_TIMEOUT_S = 60.0
 DEFAULT_TOLERANCE = 10
 DEFAULT_STILL_S = 2.0
 

@@ -143,17 +143,29 @@ class CursorShape:
 class Framebuffer:
     """Guest pixels: ``pixels`` is uint8 (height, width, 4) in the order B, G, R, X (Qt's Format_RGB32).
 
-    ``rows`` is the same memory as one flat, writable run of bytes. Written by the source's thread only; read by
-    the GUI thread without a lock. A torn read shows for one tick at most, because the damage that names the
-    pixels arrives after they are written. A resize makes a *new* Framebuffer, never changes this one.
+    ``rows`` is the same memory as one flat, writable run of bytes, ``stride`` of them from row to row. Written by the
+    source's thread only; read by the GUI thread without a lock. A torn read shows for one tick at most, because the
+    damage that names the pixels arrives after they are written. A resize makes a *new* Framebuffer, never changes this
+    one.
     """
 
-    __slots__ = ("height", "pixels", "rows", "width")
+    __slots__ = ("height", "pixels", "rows", "stride", "width")
 
     def __init__(self, width: int, height: int) -> None:
         import numpy as np
 
         self.width = width
         self.height = height
+        self.stride = width * 4
         self.pixels: NDArray[np.uint8] = np.zeros((height, width, 4), dtype=np.uint8)
         self.rows = self.pixels.reshape(-1).data
+
+    @classmethod
+    def part_of(cls, whole: Framebuffer, x: int, y: int, width: int, height: int) -> Framebuffer:
+        """A window into another one, for showing: the same memory, whose rows lie ``stride`` bytes apart."""
+        part = cls.__new__(cls)
+        part.width, part.height, part.stride = width, height, whole.stride
+        part.pixels = whole.pixels[y : y + height, x : x + width]
+        start = y * whole.stride + x * 4
+        part.rows = whole.rows[start : start + (height - 1) * whole.stride + width * 4]
+        return part

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import shiboken6
 from PySide6.QtCore import QPoint, QRect
-from PySide6.QtGui import QColor, QGuiApplication, QOffscreenSurface, QOpenGLContext, QSurfaceFormat
+from PySide6.QtGui import QColor, QGuiApplication, QOffscreenSurface, QOpenGLContext, QSurfaceFormat, QWindow
 from PySide6.QtWidgets import QWidget
 
 from guivm.console.frame import Framebuffer, Rect
@@ -120,6 +120,7 @@ class GlPlane:
         self._window: PlaneWindow | None = None
         self._out_of_use = policy is GlPolicy.OFF
         self._rect: QRect | None = None
+        self._area: DeviceArea | None = None
 
     @property
     def is_out_of_use(self) -> bool:
@@ -130,6 +131,10 @@ class GlPlane:
     def rect(self) -> QRect | None:
         """What it covers of the widget (logical), None while it is not shown."""
         return self._rect
+
+    def is_at(self, area: DeviceArea) -> bool:
+        """Whether it was shown for the widget as it lies in its window now."""
+        return area == self._area
 
     def show(self, fb: Framebuffer, area: DeviceArea, port: Viewport, view: Rect, background: QColor) -> None:
         """Show that part of the picture which is in ``view`` (device pixels of the area)."""
@@ -146,12 +151,12 @@ class GlPlane:
         top = round_half_up(corner.y() * area.dpr) - area.vertical.start
         window.place(QRect(corner, rect.size()))
         window.set_picture(fb, port, QPoint(left, top), background)
-        self._rect = rect
+        self._rect, self._area = rect, area
         window.show()
 
     def damage(self, rects: Sequence[Rect]) -> None:
         """Guest pixels that changed."""
-        if self._window is not None:
+        if self._window is not None and shiboken6.isValid(self._window):
             self._window.damage(rects)
 
     def put_away(self) -> None:
@@ -169,31 +174,31 @@ class GlPlane:
         self._rect = None
         window, self._window = self._window, None
         if window is not None and shiboken6.isValid(window):
-            window.setParent(None)  # type: ignore[call-overload]
+            window.setParent(None)
             window.destroy()
             window.deleteLater()
 
     def _is_ready(self) -> bool:
-        handle = self._view.window().windowHandle()
+        handle = _native_window(self._view)
         if handle is None:
             return False
-        window = self._window
-        if window is not None and (not shiboken6.isValid(window) or window.parent() is not handle):
+        if self._window is not None and not _is_child(self._window, handle):
             # The widget moved to another window, or its window was made anew.
             self.destroy()
-            window = None
-        if window is None:
-            if not can_use(self._policy):
-                self._out_of_use = True
-                return False
-            from guivm.console.gl_window import PlaneWindow
+        return self._window is not None or self._make(handle)
 
-            self._window = window = PlaneWindow(handle, surface_format())
-            self._view.destroyed.connect(window.deleteLater)
-            if not window.start():
-                self._fail("no OpenGL context could be made")
-                return False
-            window.failed = self._fail
+    def _make(self, parent: QWindow) -> bool:
+        if not can_use(self._policy):
+            self._out_of_use = True
+            return False
+        from guivm.console.gl_window import PlaneWindow
+
+        self._window = window = PlaneWindow(parent, surface_format())
+        self._view.destroyed.connect(window.deleteLater)
+        if not window.start():
+            self._fail("no OpenGL context could be made")
+            return False
+        window.failed = self._fail
         return True
 
     def _fail(self, why: str) -> None:
@@ -201,6 +206,15 @@ class GlPlane:
         self._out_of_use = True
         self.put_away()
         self.destroy()
+
+
+def _native_window(view: QWidget) -> QWindow | None:
+    """None before the window was first shown."""
+    return view.window().windowHandle()
+
+
+def _is_child(window: QWindow, parent: QWindow) -> bool:
+    return shiboken6.isValid(window) and window.parent() is parent
 
 
 def _inside(area: DeviceArea, seen: QRect) -> QRect:

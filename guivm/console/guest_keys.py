@@ -11,7 +11,6 @@ from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS, DesktopShortcuts
 from guivm.console.frame import KeyboardLeds
 from guivm.console.guest_input import GuestInput
 from guivm.console.keyboard import DEFAULT_HOST_KEY, HOST_KEYS, HostKeyRouter, Route, evdev_code, host_key_label, keysym
-from guivm.console.leds import LockSync, desktop_locks
 
 
 class KeyFate(enum.Enum):
@@ -31,7 +30,6 @@ class GuestKeys:
         self._guest = guest
         self._router = HostKeyRouter(HOST_KEYS[DEFAULT_HOST_KEY])
         self._shortcuts = DesktopShortcuts(DEFAULT_SHORTCUTS)
-        self._locks = LockSync()
         self._kept: set[int] = set()  # codes of keys whose press the desktop got
 
     def host_key_label(self) -> str:
@@ -48,23 +46,21 @@ class GuestKeys:
     def is_desktop_shortcut(self, event: QKeyEvent) -> bool:
         return self._shortcuts.keeps(event)
 
-    # --- lock keys ------------------------------------------------------------------------------------
-
     def guest_leds_changed(self, leds: KeyboardLeds) -> None:
-        self._locks.guest_changed(leds)
+        self._guest.locks.guest_changed(leds)
 
     @property
     def guest_leds(self) -> KeyboardLeds | None:
         """None while the guest has said nothing of them."""
-        return self._locks.guest
+        return self._guest.locks.guest
 
     def forget_guest(self) -> None:
         """Another guest, or none."""
-        self._locks.reset()
+        self._guest.locks.reset()
 
     def captured(self) -> None:
         """Keys go to the guest from now on."""
-        self._locks.captured()
+        self._guest.locks.captured()
 
     # --- keys -----------------------------------------------------------------------------------------
 
@@ -90,11 +86,7 @@ class GuestKeys:
             self._guest.let_go()  # no half of the combination stays in the guest
             self._kept.add(code)
             return KeyFate.DESKTOP
-        if self._guest.enabled:
-            for key in self._locks.key_pressed(desktop_locks(event.nativeModifiers())):
-                self._guest.press_key(key.code, key.keysym)
-                self._guest.release_key(key.code, key.keysym)
-        self._guest.press_key(code, keysym(event))
+        self._guest.press(event)
         return KeyFate.DONE
 
     def release(self, event: QKeyEvent, *, captured: bool) -> KeyFate:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from guivm.console.dial import dial
 from guivm.console.frame import (
@@ -28,6 +28,7 @@ from guivm.console.frame import (
     SourceSecurity,
     SourceState,
 )
+from guivm.console.input_feeder import InputFeeder
 from guivm.console.link_inputs import (
     Clipboard,
     Input,
@@ -41,6 +42,7 @@ from guivm.console.link_inputs import (
     Visible,
 )
 from guivm.console.news import News
+from guivm.console.pace import Gauge, LinkTimes, Nudger, StallWatch
 from guivm.console.rfb.damage import Damage
 from guivm.console.rfb.encoding_choice import LOCAL, EncodingChooser
 from guivm.console.rfb.errors import RfbError
@@ -66,34 +68,15 @@ from guivm.console.tunnel import Tunnel
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
+__all__ = ["LinkTimes", "News", "RfbLink"]
+
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again
 _BELL_INTERVAL_S = 0.1  # nobody needs to hear more
 _STALE_DAMAGE_S = 0.1  # an update that takes longer than this is shown in parts
 
 
-@dataclass(frozen=True, slots=True)
-class LinkTimes:
-    """Deadlines and rates, seconds."""
-
-    connect: float = 10.0
-    handshake: float = 10.0
-    stall: float = 30.0  # a message that was begun must bring ``stall_bytes`` in this time, or end
-    stall_bytes: int = 4096
-    move_interval: float = 1 / 60
-    nudge: float = 0.1  # how long a visible QEMU may be silent before it is reminded of us
-
-
 class _Stopped(Exception):  # noqa: N818 - no error
     """The owner wants the thread to end."""
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Bookkeeping of the stall deadline: one message must not drip for ever."""
-
-    message: int = 0
-    since: float = 0.0
-    received: int = field(default=0)
 
 
 class RfbLink:
@@ -127,7 +110,7 @@ class RfbLink:
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None
         # The thread's own:
-        self._chooser = None if endpoint.is_local else EncodingChooser()
+        chooser = None if endpoint.is_local else EncodingChooser()
         self._session = RfbSession(
             login=Login(
                 endpoint.user,
@@ -135,23 +118,22 @@ class RfbLink:
                 endpoint.require_identity,
                 plain_is_safe=endpoint.is_local or endpoint.ssh is not None,
             ),
-            choice=LOCAL if self._chooser is None else self._chooser.choice,
+            choice=LOCAL if chooser is None else chooser.choice,
             tap=tap,
         )
+        self._gauge = None if chooser is None else Gauge(self._session, chooser, asks_once=endpoint.encodings_once)
+        self._feeder = InputFeeder(self._session, self._gauge)
+        self._stall = StallWatch(self._session, self._times)
+        self._nudger = Nudger(self._session, self._times.nudge)
         self._transport: Transport | None = None
         self._tunnel: Tunnel | None = None
         self._poller = select.poll()
         self._polled: tuple[int, int] | None = None  # descriptor and events beside the wake-up's
         self._unsent = b""
-        self._pointer_sent = Pointer(-1, -1, PointerButton.NONE, PointerMode.ABSOLUTE)
         self._next_move = 0.0
         self._next_bell = 0.0
         self._update_since = 0.0
         self._shown = False
-        self._quiet_since = 0.0  # when the server last said something of its own accord, or was reminded
-        self._updates_seen = 0
-        self._received_at = 0.0
-        self._asked_at = 0.0  # when something was said that the server has to answer
 
     # --- owner's side ---------------------------------------------------------------------------------
 
@@ -319,11 +301,10 @@ class RfbLink:
         # Behind a tunnel the server's first word comes once the tunnel stands.
         patience = self._times.handshake + (self._times.connect if self._tunnel is not None else 0.0)
         handshake_end: float | None = time.monotonic() + patience
-        progress = _Progress()
         while True:
             now = time.monotonic()
             move_due = self._send_inputs(now)
-            nudge_due = self._nudge(now)
+            nudge_due = None if self._unsent else self._nudger.check(now)
             self._flush(transport)
             if handshake_end is not None:
                 if session.tls_wanted is not None:
@@ -332,7 +313,7 @@ class RfbLink:
                 if session.phase is not Phase.HANDSHAKE:
                     handshake_end = None
                     self._tell_locked(News(security=self._security()))
-            stall_end = self._check_stall(progress, now)
+            stall_end = self._stall.check(now)
             deadlines = [d for d in (handshake_end, stall_end, move_due, nudge_due) if d is not None]
             if transport.has_more:
                 deadlines.append(now)
@@ -343,9 +324,9 @@ class RfbLink:
                 raise _too_late()
             if ready & ~select.POLLOUT or transport.has_more or (ready and transport.events & select.POLLOUT):
                 count = self._receive(transport)
-                progress.received += count
-                if self._chooser is not None:
-                    self._measure(self._chooser, count, in_message=in_message)
+                self._stall.received += count
+                if self._gauge is not None:
+                    self._gauge.received(count, in_message=in_message)
 
     def _start_tls(self, transport: Transport, kind: TlsKind, deadline: float) -> None:
         from guivm.console import tls
@@ -375,48 +356,6 @@ class RfbLink:
         if self._endpoint.is_local:
             return SourceSecurity.LOCAL
         return SourceSecurity.PLAIN if self._session.security is None else SourceSecurity.ANONYMOUS
-
-    def _measure(self, chooser: EncodingChooser, count: int, *, in_message: bool) -> None:
-        """How fast the network is: bytes of a message that was under way when the thread began to wait."""
-        now = time.monotonic()
-        if self._session.phase is Phase.HANDSHAKE:
-            if self._asked_at:
-                chooser.round_trip(now - self._asked_at)
-                self._asked_at = 0.0
-        elif in_message:
-            chooser.received(count, now - self._received_at)
-            if not self._endpoint.encodings_once:
-                self._session.set_choice(chooser.choice)
-        self._received_at = now
-
-    def _nudge(self, now: float) -> float | None:
-        """Keep an idle QEMU awake. Answers when that is due next (monotonic), or None."""
-        session = self._session
-        if not session.can_nudge or session.phase is not Phase.IDLE or self._unsent:
-            return None
-        if session.updates != self._updates_seen:
-            self._updates_seen = session.updates
-            self._quiet_since = now
-        elif now >= self._quiet_since + self._times.nudge:
-            self._quiet_since = now
-            session.nudge()
-        return self._quiet_since + self._times.nudge
-
-    def _check_stall(self, progress: _Progress, now: float) -> float | None:
-        """Deadline of the message under way, or None between messages."""
-        session = self._session
-        if session.phase is not Phase.MESSAGE:
-            progress.message = 0
-            return None
-        enough = progress.received >= self._times.stall_bytes
-        if progress.message != session.messages or (enough and now >= progress.since + self._times.stall):
-            progress.message, progress.since, progress.received = session.messages, now, 0
-        elif now >= progress.since + self._times.stall:
-            raise RfbError(
-                f"a message did not end: {progress.received} bytes in {self._times.stall:g} s",
-                summary="The display's server stopped in the middle of a message.",
-            )
-        return progress.since + self._times.stall
 
     def _receive(self, transport: Transport) -> int:
         """Read until there is no more for now, or a burst is full."""
@@ -526,52 +465,15 @@ class RfbLink:
                         return self._next_move
                     self._next_move = now + self._times.move_interval
                 self._inputs.popleft()
-            self._do(item)
-
-    def _do(self, item: Input) -> None:
-        session = self._session
-        match item:
-            case Key(scancode=scancode, keysym=keysym, pressed=pressed):
-                session.send_key(scancode, keysym, pressed)
-            case Pointer():
-                self._send_pointer(item)
-            case Visible(visible=visible):
-                session.set_updates_wanted(visible)
-            case Size(width=width, height=height):
-                session.request_size(width, height)
-            case Power(action=action):
-                session.send_power(action)
-            case Policy(policy=policy):
-                session.set_clipboard_policy(policy)
-            case Clipboard(text=text):
-                session.send_clipboard(text)
-                self._publish(ended=False)  # it may be refused
-            case Sound(on=on):
-                session.set_sound(on)
-            case QualityWish(quality=quality):
-                if self._chooser is not None:
-                    self._chooser.quality = quality
-                    if not self._endpoint.encodings_once:
-                        session.set_choice(self._chooser.choice)
-
-    def _send_pointer(self, item: Pointer) -> None:
-        mode = self._session.pointer_mode
-        if item.mode is mode:
-            self._session.send_pointer(item.x, item.y, item.buttons)
-            self._pointer_sent = item
-            return
-        # The mode has just changed and the sender did not know: only the buttons still have a meaning.
-        if mode is PointerMode.RELATIVE:
-            self._session.send_pointer(0, 0, item.buttons)
-        elif self._pointer_sent.mode is PointerMode.ABSOLUTE and self._pointer_sent.x >= 0:
-            self._session.send_pointer(self._pointer_sent.x, self._pointer_sent.y, item.buttons)
-        self._pointer_sent = replace(self._pointer_sent, buttons=item.buttons)
+            self._feeder.do(item)
+            self._publish(ended=False)  # it may have been refused
 
     def _flush(self, transport: Transport) -> None:
         """Send what the kernel takes without waiting."""
         data = self._session.take_output()
         if data:
-            self._asked_at = time.monotonic() if self._chooser is not None else 0.0
+            if self._gauge is not None:
+                self._gauge.sent()
             self._unsent = self._unsent + data if self._unsent else data
         if not self._unsent:
             return

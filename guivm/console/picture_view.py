@@ -13,6 +13,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Si
 from PySide6.QtGui import (
     QColor,
     QImage,
+    QMoveEvent,
     QNativeGestureEvent,
     QPainter,
     QPaintEvent,
@@ -82,6 +83,8 @@ class PictureView(QWidget):
         if port is None:
             return
         dirty = [area.to_logical(port.damage_to_device(rect)) for rect in damage]
+        if self._plane.rect is not None and not self._plane.is_at(area):
+            self.update_plane()  # something moved the widget without its knowing
         plane = self._plane.rect
         if plane is not None:
             self._plane.damage(damage)
@@ -113,7 +116,7 @@ class PictureView(QWidget):
         """Something of the window lies over the picture (a bar), which OpenGL would cover. Children are seen to."""
         if overlaid != self._overlaid:
             self._overlaid = overlaid
-            self._update_plane()
+            self.update_plane()
 
     def ring_bell(self) -> None:
         """Show that the guest rang: a frame glows for a moment. Storms are one glow after another."""
@@ -276,7 +279,7 @@ class PictureView(QWidget):
             port = scaling.place(fb.width, fb.height, self._room(area))
             picture = (port.width, port.height)
         self._bars.place(picture, area, self._frame_pixels())
-        self._update_plane()
+        self.update_plane()
         told = (self._scaling.mode, self.zoom())
         if told != self._told:
             self._told = told
@@ -285,10 +288,13 @@ class PictureView(QWidget):
     @Slot()
     def _on_scrolled(self) -> None:
         self.update()
-        self._update_plane()
+        self.update_plane()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._lay_out()
+
+    def moveEvent(self, event: QMoveEvent) -> None:
+        self.update_plane()
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.DevicePixelRatioChange:
@@ -340,12 +346,16 @@ class PictureView(QWidget):
         thickness = self._bell.thickness + 1
         ring = QRegion(self.rect()) - QRegion(self.rect().adjusted(thickness, thickness, -thickness, -thickness))
         self.update(ring)
-        self._update_plane()
+        self.update_plane()
 
     # --- OpenGL ---------------------------------------------------------------------------------------
 
-    def _update_plane(self) -> None:
-        """Show the picture through OpenGL where that is faster, and only where nothing lies over it."""
+    @Slot()
+    def update_plane(self) -> None:
+        """Show the picture through OpenGL where that is faster, and only while nothing lies over it.
+
+        To be called by children that appear or disappear.
+        """
         port = self._wants_plane()
         if port is None or self._screen is None:
             self._plane.put_away()

@@ -58,6 +58,7 @@ class RegionPicker(QWidget):
         self._view.installEventFilter(self)
         self.show()
         self.raise_()
+        self._view.update_plane()
         self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def cancel(self) -> None:
@@ -77,6 +78,7 @@ class RegionPicker(QWidget):
             return False
         self._view.removeEventFilter(self)
         self.hide()
+        self._view.update_plane()
         self._view.setFocus(Qt.FocusReason.OtherFocusReason)
         return True
 

@@ -171,8 +171,6 @@ class RfbSource(DisplaySource):
             self.stateChanged.emit(state)
 
 
-def make_source(
-    endpoint: ConsoleEndpoint, parent: QObject | None = None, *, tap: Tap | None = None
-) -> DisplaySource:
+def make_source(endpoint: ConsoleEndpoint, parent: QObject | None = None, *, tap: Tap | None = None) -> DisplaySource:
     """The source for an endpoint of the engine. Takes the descriptor over; open() starts it. ``tap``: a recorder's."""
     return RfbSource(endpoint, parent, tap=tap)

@@ -89,7 +89,7 @@ class Screen:
             framebuffer.rows,
             framebuffer.width,
             framebuffer.height,
-            framebuffer.width * 4,
+            framebuffer.stride,
             QImage.Format.Format_RGB32,
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QClipboard, QContextMenuEvent, QGuiApplication, QInputMethodEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QMenu, QWidget
 
@@ -19,8 +19,8 @@ from guivm.console.terminal_keys import bytes_for
 from guivm.console.terminal_view import TerminalView
 from guivm.text import clean_line
 
-_PORTION = 1024  # bytes carried out between two looks at the clock
-_BUDGET_S = 0.006  # then the event loop has its turn
+_PORTION = 512  # bytes carried out between two looks at the clock
+_BUDGET_S = 0.005  # then the event loop has its turn
 _PASTE_LIMIT = 512 << 10  # characters
 
 
@@ -37,15 +37,16 @@ class TerminalWidget(TerminalView):
     findRequested = Signal()
     saveRequested = Signal()
 
-    _more = Signal()
-
     def __init__(self, colors: TerminalColors, parent: QWidget | None = None, *, scrollback: int = 10_000) -> None:
         super().__init__(colors, parent, scrollback=scrollback)
         self.setObjectName("terminal")
         self.setAccessibleName(self.tr("Serial console"))
         self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled)
         self._source: SerialSource | None = None
-        self._more.connect(self._pull, Qt.ConnectionType.QueuedConnection)
+        # A timer, for events that are posted while others are delivered come before everything else.
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._pull)
 
     # --- source -----------------------------------------------------------------------------------------
 
@@ -60,6 +61,7 @@ class TerminalWidget(TerminalView):
         if source is self._source:
             return
         old, self._source = self._source, source
+        self._more.stop()
         if old is not None:
             old.disconnect(self)
             old.close()
@@ -90,7 +92,7 @@ class TerminalWidget(TerminalView):
         if self._terminal.title != title:
             self.titleChanged.emit(self._terminal.title)
         if data:
-            self._more.emit()
+            self._more.start(0)
         else:
             self._describe()
 

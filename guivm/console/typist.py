@@ -8,6 +8,7 @@ without a word. So every event gets the time in which a USB guest fetches one, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from PySide6.QtCore import QElapsedTimer, QObject, Qt, QTimer, Signal, Slot
@@ -19,6 +20,7 @@ DEFAULT_RATE = 40
 MAX_RATE = 100
 """Characters a second: faster than any event's own time allows."""
 
+_JUDGED = 4000  # strokes of which the time is summed up
 _MS_PER_EVENT = 10  # QEMU 7.2 and Linux lose nothing at 5, PS/2 and USB, and something at 2
 
 SendKey = Callable[[int, int, bool], object]
@@ -62,7 +64,7 @@ class Typist(QObject):
         self.cancel()
         self._steps = _steps(plan)
         self._total = len(plan.text)
-        self._period = round(1000 / min(max(1, rate), MAX_RATE))
+        self._period = _period(rate)
         self._next = next(self._steps, ((), self._total))
         self._clock.start()
         self._timer.start(0)
@@ -95,8 +97,7 @@ class Typist(QObject):
         self.progressed.emit(done, self._total)
         if self.is_typing:
             # From when it was sent: after a stall nothing is hurried to catch up.
-            wait = max(self._period, len(events) * _MS_PER_EVENT)
-            self._timer.start(max(0, wait - self._clock.elapsed()))
+            self._timer.start(max(0, _wait(len(events), self._period) - self._clock.elapsed()))
         elif done == self._total:
             self.finished.emit(True)
 
@@ -105,6 +106,26 @@ class Typist(QObject):
             self._held.append(event)
         else:
             self._held = [held for held in self._held if held.code != event.code]
+
+
+def expected_seconds(plan: TypingPlan, rate: int) -> float:
+    """How long it takes to type a plan, about; of a long one, judged by its beginning."""
+    strokes = plan.strokes[:_JUDGED]
+    if not strokes:
+        return 0.0
+    beginning = replace(plan, strokes=strokes)
+    milliseconds = sum(_wait(len(events), _period(rate)) for events, _ in _steps(beginning))
+    return milliseconds / 1000 * len(plan.strokes) / len(strokes)
+
+
+def _period(rate: int) -> int:
+    """Milliseconds for a character."""
+    return round(1000 / min(max(1, rate), MAX_RATE))
+
+
+def _wait(events: int, period: int) -> int:
+    """Milliseconds after a step of so many events."""
+    return max(period, events * _MS_PER_EVENT)
 
 
 def _steps(plan: TypingPlan) -> Iterator[_Step]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QRect, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
+    QCursor,
     QFocusEvent,
     QHideEvent,
     QInputMethodEvent,
@@ -34,6 +35,7 @@ from guivm.console.pointing import Pointing, can_grab
 from guivm.console.source import DisplaySource
 from guivm.console.touch import TouchAction
 from guivm.console.touch_input import TouchInput, TouchMouse
+from guivm.console.typing import KeyEvent
 from guivm.console.viewport import ScaleMode
 
 __all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
@@ -84,7 +86,7 @@ class ConsoleWidget(PictureView):
         self._panel = FacePanel(self)
         self._panel.buttonClicked.connect(self.reconnectRequested)
         self._hint = CaptureHint(self)
-        self._hint.visibilityChanged.connect(self._update_plane)
+        self._hint.visibilityChanged.connect(self.update_plane)
         self._update_face()
 
     # --- source ---------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class ConsoleWidget(PictureView):
         view_only = self.tr("View only") if self._view_only else ""
         self.setAccessibleDescription(" ".join(part for part in (words.heading, words.text, view_only) if part))
         self.update()
-        self._update_plane()
+        self.update_plane()
 
     def _words(self) -> FaceWords:
         if self._face is not ConsoleFace.LIVE:
@@ -325,6 +327,11 @@ class ConsoleWidget(PictureView):
         """Key sequences (portable texts) that stay with the desktop even while captured."""
         self._keys.set_desktop_shortcuts(sequences)
 
+    def send_keys(self, events: Iterable[KeyEvent]) -> None:
+        """Keys nobody presses here: a menu's combination, a typed text. Captured or not, but not while view-only."""
+        if self._takes_input() and not self._view_only:
+            self._input.send_keys(events)
+
     def _takes_input(self) -> bool:
         return self._face.takes_input and self._source is not None and self._source.state is SourceState.CONNECTED
 
@@ -345,7 +352,7 @@ class ConsoleWidget(PictureView):
         if self._source is not None:
             self._source.set_visible(False)
         self._bell.stop()
-        self._update_plane()
+        self.update_plane()
         super().hideEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -417,7 +424,7 @@ class ConsoleWidget(PictureView):
                 return Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhNoAutoUppercase
             case Qt.InputMethodQuery.ImCursorRectangle:
                 # Nobody knows where the guest's text cursor is: its mouse pointer is the best guess.
-                return QRect(self.mapFromGlobal(self.cursor().pos()), self.rect().topLeft())
+                return QRect(self.mapFromGlobal(QCursor.pos()), QSize(1, 1))
             case _:
                 return super().inputMethodQuery(query)
 

@@ -81,7 +81,8 @@ class SerialPump:
                 return
             if events & _WRITABLE:
                 self._blocked = False
-                stream.eventUpdateCallback(_READABLE)
+                with contextlib.suppress(libvirt.libvirtError):
+                    stream.eventUpdateCallback(_READABLE)
             if events & ~_WRITABLE and not self._ended:
                 try:
                     self._ended = self._receive(stream)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from guivm.console.video import VideoRecorder
 
 SESSION, VIDEO = "record-session", "record-video"
-RECORDING_SUFFIX = ".guivm-rec"
 _CLOSE_S = 3.0
 
 
@@ -202,7 +201,7 @@ def _start_recorder(directory: Path, vm_name: str, on_ended: Callable[[], None])
     from guivm.console.recording.recorder import Recorder
     from guivm.console.screenshots import file_name, free_path
 
-    path = free_path(directory, file_name(vm_name, datetime.now().astimezone(), RECORDING_SUFFIX))
+    path = free_path(directory, file_name(vm_name, datetime.now().astimezone(), _suffix()))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         return Recorder(path, RecordingHeader(0, 0, vm_name, datetime.now(UTC)), on_ended=on_ended)
@@ -210,6 +209,12 @@ def _start_recorder(directory: Path, vm_name: str, on_ended: Callable[[], None])
         return error
     except OSError as error:
         return _no_directory(directory, error)
+
+
+def _suffix() -> str:
+    from guivm.console.recording.layout import SUFFIX
+
+    return SUFFIX
 
 
 def _finish(recorder: Recorder) -> Path | GuivmError:

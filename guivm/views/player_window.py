@@ -94,6 +94,7 @@ class PlayerWindow(QMainWindow):
         self._make_actions()
         self.console = ConsoleWidget(self)
         # Nobody types into a recording: keys are the player's, and a click plays or pauses.
+        self.console.set_view_only(True)
         self.console.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.console.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.console.setAccessibleName(self.tr("Recorded screen"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QWidget
 
-from guivm.views.console_recordings import RECORDING_SUFFIX, picture_dir
+from guivm.console.recording.layout import SUFFIX
+from guivm.views.console_recordings import picture_dir
 from guivm.views.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ def choose_recording(settings: Settings, window: QWidget) -> None:
     dialog.setObjectName("choose-recording")
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-    dialog.setNameFilters(
-        [window.tr("Recordings (*{suffix})").format(suffix=RECORDING_SUFFIX), window.tr("All files (*)")]
-    )
+    dialog.setNameFilters([window.tr("Recordings (*{suffix})").format(suffix=SUFFIX), window.tr("All files (*)")])
 
     def play(chosen: str) -> None:
         open_player(Path(chosen), settings, window)

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import shiboken6
 from PySide6.QtCore import QElapsedTimer, QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from guivm.engine.job_types import SerialDevice, SerialEndpoint
 from guivm.engine.requests import ListSerialDevices, OpenSerial
@@ -377,6 +386,10 @@ class SerialPage(QWidget):
             terminal.saveRequested.connect(self.save_text)
             self._stack.addWidget(terminal)
             self._terminal = terminal
+            self.setFocusProxy(terminal)
+            focus = QApplication.focusWidget()
+            if focus is not None and self.isAncestorOf(focus):
+                terminal.setFocus(Qt.FocusReason.OtherFocusReason)
         return self._terminal
 
     @Slot(str)

@@ -48,6 +48,14 @@ class Latencies:
     qemu_percent: dict[Viewer, float] = field(default_factory=dict)  # of a core, for each idling guest
 
 
+class _UnseenError(BenchError):
+    """A viewer did not show what the guest did."""
+
+    def __init__(self, viewer: Viewer, text: str) -> None:
+        super().__init__(text)
+        self.viewer = viewer
+
+
 @dataclass(slots=True)
 class _Pair:
     """A guest in a viewer; ``x``, ``y``: a pixel of its block on the viewer's screen."""
@@ -126,8 +134,13 @@ def measure_idle(idle_s: float, rounds: int, places: dict[Viewer, Place], direct
                 own = [_cpu(pair.guest) - spent[id(pair)] for pair in pairs if pair.viewer is viewer]
                 if own:
                     latencies.qemu_percent[viewer] = 100 * statistics.mean(own) / (time.monotonic() - began)
-            for pair, milliseconds in _wake(random.sample(pairs, len(pairs))):
-                latencies.values[pair.viewer].append(milliseconds)
+            try:
+                for pair, milliseconds in _wake(random.sample(pairs, len(pairs))):
+                    latencies.values[pair.viewer].append(milliseconds)
+            except _UnseenError as error:
+                latencies.failures[error.viewer] = str(error)
+                latencies.values[error.viewer].clear()
+                break
             for viewer in VIEWERS:
                 values = latencies.values[viewer][-GUESTS:]
                 _say(f"  {viewer.name}: " + ", ".join(f"{value:.0f}" for value in values) + " ms")
@@ -157,7 +170,7 @@ def _wake(pairs: list[_Pair]) -> Iterator[tuple[_Pair, float]]:
                 pair.guest.release_key()
                 yield pair, (time.monotonic() - pair.pressed_at) * 1000
             elif now - pair.pressed_at > _LIMIT_S:
-                raise BenchError(f"{pair.viewer.name} did not show a change within {_LIMIT_S:g} s.")
+                raise _UnseenError(pair.viewer, f"{pair.viewer.name} did not show a change within {_LIMIT_S:g} s.")
         time.sleep(0.0005)
 
 
@@ -188,8 +201,17 @@ def measure_keys(
             for pair in random.sample(pairs, len(pairs)):
                 values = []
                 for _ in range(presses):
-                    values.append(_press(pair))
+                    try:
+                        values.append(_press(pair))
+                    except _UnseenError as error:
+                        latencies.failures[pair.viewer] = str(error)
+                        _say(str(error))
+                        break
                     time.sleep(random.uniform(*_PAUSE_S))
+                if pair.viewer in latencies.failures:
+                    latencies.values[pair.viewer].clear()
+                    pairs.remove(pair)
+                    continue
                 every[pair.viewer] += values
                 latencies.values[pair.viewer].append(statistics.median(values))
                 _say(f"key to pixel, {pair.viewer.name} {number + 1}/{runs}: {statistics.median(values):.1f} ms")
@@ -205,7 +227,7 @@ def _press(pair: _Pair) -> float:
     try:
         while pair.look() == before:
             if time.monotonic() - begin > _LIMIT_S:
-                raise BenchError(f"{pair.viewer.name} did not pass a key on to the guest.")
+                raise _UnseenError(pair.viewer, f"{pair.viewer.name} did not pass a key on to the guest.")
             time.sleep(0.0005)
         return (time.monotonic() - begin) * 1000
     finally:

@@ -7,6 +7,7 @@ and decodes nothing. The zlib streams are good from the first byte on only, so a
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from struct import unpack
 
@@ -15,7 +16,7 @@ from tests.bench.report import BenchError
 
 ENCODINGS = {"tight": 7, "zrle": 16}
 _COMPRESSION = -255  # level 1, what a viewer on a fast network asks for
-_DISTANCE_S = 60.0
+_PATIENCE_S = 60.0
 
 _FILL, _JPEG, _PNG = 8, 9, 10
 
@@ -48,24 +49,23 @@ class _Tape:
 
 def record(port: int, encoding: str, updates: int, path: Path) -> None:
     """``updates`` and a first one of the whole screen, from the server at that port of 127.0.0.1, into ``path``."""
-    with socket.create_connection(("127.0.0.1", port), timeout=_DISTANCE_S) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as sock:
         tape = _Tape(sock)
         try:
-            width, height = _greet(sock, tape, ENCODINGS[encoding])
-            kept = []
+            init = _greet(sock, tape, ENCODINGS[encoding])
+            began = time.monotonic_ns()
+            kept: list[tuple[int, bytes]] = []
             for number in range(updates + 1):
-                sock.sendall(b"\3" + bytes([number > 0]) + b"\0\0\0\0" + unpack_size(width, height))
-                kept.append(_update(tape))
+                sock.sendall(b"\3" + bytes([number > 0]) + b"\0\0\0\0" + init[:4])  # the whole screen
+                update = _update(tape)
+                kept.append(((time.monotonic_ns() - began) // 1000, update))
         finally:
             tape.close()
-    write_recording(path, width, height, kept)
+    write_recording(path, init, kept)
 
 
-def unpack_size(width: int, height: int) -> bytes:
-    return width.to_bytes(2, "big") + height.to_bytes(2, "big")
-
-
-def _greet(sock: socket.socket, tape: _Tape, encoding: int) -> tuple[int, int]:
+def _greet(sock: socket.socket, tape: _Tape, encoding: int) -> bytes:
+    """Answers the ServerInit."""
     tape.read(12)
     sock.sendall(b"RFB 003.008\n")
     tape.read(tape.read(1)[0])
@@ -73,14 +73,14 @@ def _greet(sock: socket.socket, tape: _Tape, encoding: int) -> tuple[int, int]:
     if tape.read(4) != b"\0\0\0\0":
         raise BenchError("QEMU refused the recording.")
     sock.sendall(b"\1")
-    width, height = unpack(">HH", tape.read(4))
-    tape.read(16)
+    tape.cut()
+    tape.read(20)
     tape.read(tape.number(">I", 4))
+    init = tape.cut()
     sock.sendall(b"\0\0\0\0" + PIXEL_FORMAT + b"\0\0\0")
     numbers = (encoding, _COMPRESSION)
     sock.sendall(b"\2\0\0\2" + b"".join(number.to_bytes(4, "big", signed=True) for number in numbers))
-    tape.cut()
-    return width, height
+    return init
 
 
 def _update(tape: _Tape) -> bytes:

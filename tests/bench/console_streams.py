@@ -6,14 +6,17 @@ console, gvncviewer and TigerVNC's viewer all ask for. Messages: RFC 6143 §7.6.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
+
+from guivm.console.recording.format import Chunk, Recording, RecordingHeader
+from guivm.console.recording.format import write_recording as save_recording
 
 PIXEL_FORMAT = Struct(">BBBBHHHBBB").pack(32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 SPOT = 32  # side of the square in the middle that tells that a run begins or has ended, pixels
@@ -98,21 +101,27 @@ def _picture(width: int, height: int, number: int) -> Pixels:
     return picture
 
 
-def write_recording(path: Path, width: int, height: int, updates: Sequence[bytes]) -> None:
-    """One line of JSON, then the updates one behind the other. The file appears whole or not at all."""
-    head = json.dumps({"width": width, "height": height, "lengths": [len(update) for update in updates]})
+def write_recording(path: Path, server_init: bytes, updates: Sequence[tuple[int, bytes]]) -> None:
+    """A session recording of ours (``guivm.console.recording``), which its player shows, too.
+
+    ``updates``: microseconds since the beginning (above 0, all different) with all bytes of an update. The file
+    appears whole or not at all.
+    """
+    width, height = int.from_bytes(server_init[:2], "big"), int.from_bytes(server_init[2:4], "big")
+    header = RecordingHeader(width, height, path.stem, datetime.now(UTC), pixel_format=PIXEL_FORMAT + bytes(3))
     part = path.with_suffix(".part")
-    part.write_bytes(head.encode() + b"\n" + b"".join(updates))
+    part.unlink(missing_ok=True)
+    chunks = [Chunk(0, server_init), *(Chunk(time_us, data) for time_us, data in updates)]
+    save_recording(part, header, [chunks])
     part.replace(path)
 
 
 def recorded_stream(path: Path) -> Stream:
-    """From :func:`write_recording`; the first update is the setup."""
-    head, _, data = path.read_bytes().partition(b"\n")
-    told = json.loads(head)
-    updates = []
-    at = 0
-    for length in told["lengths"]:
-        updates.append(data[at : at + length])
-        at += length
-    return Stream(told["width"], told["height"], updates[0], tuple(updates[1:]), circular=False)
+    """From :func:`write_recording`; the first update is the setup. Chunks of one time are one update."""
+    updates: dict[int, bytearray] = {}
+    with Recording(path) as recording:
+        for chunk in recording.all_chunks(0):
+            updates.setdefault(chunk.time_us, bytearray()).extend(chunk.data)
+        width, height = recording.header.width, recording.header.height
+    _init, setup, *rest = (bytes(update) for update in updates.values())
+    return Stream(width, height, setup, tuple(rest), circular=False)

@@ -39,6 +39,10 @@ def _open(qtbot: QtBot, path: Path) -> RfbSource:
     return source
 
 
+def _have_clipboards(*sources: RfbSource) -> bool:
+    return all(SourceFeature.CLIPBOARD in source.features for source in sources)
+
+
 @pytest.fixture
 def source(qtbot: QtBot, qemu: Qemu, tmp_path: Path) -> Iterator[RfbSource]:
     value = _open(qtbot, tmp_path / "able")
@@ -73,8 +77,7 @@ def test_text_travels_between_two_viewers(qtbot: QtBot, source: RfbSource, qemu:
     """QEMU hands the clipboard of one client to its others, as it would to the guest's agent."""
     other = _open(qtbot, qemu.vnc)
     try:
-        for viewer in (source, other):
-            qtbot.waitUntil(lambda viewer=viewer: SourceFeature.CLIPBOARD in viewer.features, timeout=5000)
+        qtbot.waitUntil(lambda: _have_clipboards(source, other), timeout=5000)
         source.set_clipboard_policy(ClipboardPolicy.TO_GUEST)
         other.set_clipboard_policy(ClipboardPolicy.FROM_GUEST)
         for text in ("Zażółć gęślą jaźń\nline 2 – 日本語 🙂", "x" * 900_000, "short"):
@@ -91,8 +94,7 @@ def test_nothing_leaks_when_the_clipboard_is_off(qtbot: QtBot, source: RfbSource
     received: list[str] = []
     other.clipboardReceived.connect(received.append)
     try:
-        for viewer in (source, other):
-            qtbot.waitUntil(lambda viewer=viewer: SourceFeature.CLIPBOARD in viewer.features, timeout=5000)
+        qtbot.waitUntil(lambda: _have_clipboards(source, other), timeout=5000)
         source.send_clipboard("kept back by the sender")
         source.set_clipboard_policy(ClipboardPolicy.TO_GUEST)
         source.send_clipboard("kept out by the receiver")

@@ -91,10 +91,12 @@ def test_qemu_with_certificates(qtbot: QtBot, tmp_path: Path, authority: Authori
 def test_qemu_with_an_expired_certificate(qtbot: QtBot, tmp_path: Path, authority: Authority) -> None:
     authority.issue(NAME, days_left=-1)
     expired = _x509(authority) + ",sanity-check=off"
-    with _qemu(tmp_path, "tls-creds=tls", expired) as plain:
-        with _opened(qtbot, _with(plain, ca_file=str(authority.path), server_name=NAME)) as source:
-            assert isinstance(source.error, RfbAuthError)
-            assert "expired" in source.error.summary
+    with (
+        _qemu(tmp_path, "tls-creds=tls", expired) as plain,
+        _opened(qtbot, _with(plain, ca_file=str(authority.path), server_name=NAME)) as source,
+    ):
+        assert isinstance(source.error, RfbAuthError)
+        assert "expired" in source.error.summary
 
 
 def test_qemu_with_certificates_and_password(qtbot: QtBot, tmp_path: Path, authority: Authority) -> None:
@@ -119,9 +121,7 @@ def test_qemu_that_wants_our_certificate(qtbot: QtBot, tmp_path: Path, authority
     certificate, key = authority.issue("client.example", "ours")
     with _qemu(tmp_path, "tls-creds=tls", wants) as plain:
         good = _with(plain, ca_file=str(authority.path), server_name=NAME)
-        with _opened(
-            qtbot, _with(good, client_certificate=str(certificate), client_key=str(key))
-        ) as source:
+        with _opened(qtbot, _with(good, client_certificate=str(certificate), client_key=str(key))) as source:
             assert source.state is SourceState.CONNECTED, source.error
         with _opened(qtbot, good) as source:
             assert isinstance(source.error, ConsoleError)
@@ -198,9 +198,7 @@ def test_tigervnc_takes_the_strongest_of_many(qtbot: QtBot, tmp_path: Path, auth
     certificate, key = authority.issue(NAME)
     kinds = "None,VncAuth,Plain,TLSNone,TLSPlain,X509Plain,X509None"
     with (
-        _xvnc(
-            tmp_path, "-SecurityTypes", kinds, "-X509Cert", str(certificate), "-X509Key", str(key)
-        ) as plain,
+        _xvnc(tmp_path, "-SecurityTypes", kinds, "-X509Cert", str(certificate), "-X509Key", str(key)) as plain,
         _opened(qtbot, _with(plain, ca_file=str(authority.path), server_name=NAME)) as source,
     ):
         assert source.state is SourceState.CONNECTED, source.error

@@ -184,5 +184,5 @@ def test_exact_pixels_on_the_screen(display: str, scale: str) -> None:
         check=True,
     )
     checks = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(checks) == 21
+    assert len(checks) == 33
     assert [check for check in checks if check["wrong"]] == []

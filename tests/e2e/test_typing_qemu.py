@@ -105,8 +105,7 @@ def linux(qtbot: QtBot, directory: Path, *arguments: str) -> Iterator[Guest]:
     boot = ("-kernel", str(sample.kernel), "-initrd", str(sample.initrd), "-append", sample.arguments)
     with running(qtbot, directory, *boot, *arguments) as guest:
         guest.port.wait(PROMPT, 180)
-        # The shell on the screen is ready for keys once it has asked its terminal where the cursor is.
-        guest.ask("while ! pidof -s sh >/dev/null; do usleep 50000; done; echo REA''DY", r"(READY)")
+        guest.ask("until grep -q 'sample:~#' /dev/vcs1; do usleep 50000; done; echo REA''DY", r"(READY)")
         yield guest
 
 

@@ -36,7 +36,7 @@ def policy(qtbot: QtBot, source: FakeSource) -> Iterator[AutoResize]:
 
 
 def test_asked_as_soon_as_there_is_somebody_to_ask(policy: AutoResize, source: FakeSource) -> None:
-    assert not policy.is_active
+    assert source.sizes == []
     source.show(picture(640, 480))
     assert policy.is_active
     assert source.sizes == [(800, 607)], "widths are multiples of 8"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from guivm.console import gl_plane
@@ -34,9 +35,18 @@ def test_opengl_shows_what_raster_shows() -> None:
     logged = [line["text"] for line in lines if line["check"] == "log"]
     assert logged == ["OpenGL is not used for this console any more: tried."]
     checks = {line["check"]: line for line in lines if line["check"] != "log"}
-    raster = {"one to one", "actual", "paused", "failed"}
+    raster = {"one to one", "actual", "paused", "overlaid", "failed"}
     crisp = {"integer", "integer, damaged", "free, scrolled", "free, scrolled, damaged"}
-    smooth = {"fit", "fit, damaged", "free, smooth", "free, smooth, damaged", "live again", "resized", "another window"}
+    smooth = {
+        "fit",
+        "fit, damaged",
+        "free, smooth",
+        "free, smooth, damaged",
+        "live again",
+        "resized",
+        "moved",
+        "another window",
+    }
     assert set(checks) == raster | crisp | smooth
     assert {name for name, check in checks.items() if not check["gl"]} == raster
     assert {name: checks[name]["worst"] for name in raster | crisp} == dict.fromkeys(raster | crisp, 0)
@@ -87,7 +97,7 @@ def test_when_opengl_is_used(
         assert renderer is not None
         return renderer
 
-    monkeypatch.setattr(gl_plane.QGuiApplication, "platformName", lambda: platform)
+    monkeypatch.setattr(QGuiApplication, "platformName", lambda: platform)
     monkeypatch.setattr(gl_plane, "has_gpu", lambda: gpu)
     monkeypatch.setattr(gl_plane, "renderer", asked)
     assert can_use(policy) is expected

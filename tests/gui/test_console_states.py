@@ -12,8 +12,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
+from guivm.console.pointer import guest_cursor
 from guivm.console.source import CursorShape, Head, KeyboardLeds, PointerButton, PointerMode
 from guivm.console.touch import LONG_PRESS_MS
+from guivm.console.viewport import round_half_up
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture
@@ -220,6 +222,36 @@ def test_the_desktops_shortcuts_do_not_reach_the_guest(console: ConsoleWidget, s
     console.set_desktop_shortcuts([])
     assert press(console, VOLUME_UP, Qt.Key.Key_VolumeUp)
     assert len(source.keys) == 1
+
+
+# --- the local cursor -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dpr", [1.0, 1.25, 1.5, 1.75, 2.0, 3.0])
+@pytest.mark.parametrize("scale", [1.0, 1.25, 2.0, 0.6])
+@pytest.mark.parametrize("hot", [(0, 0), (1, 2), (7, 11), (15, 23)])
+def test_hot_spots_are_exact_device_pixels(qtbot: QtBot, dpr: float, scale: float, hot: tuple[int, int]) -> None:
+    """The hot pixel of the cursor is where the window system clicks, at every desktop scale."""
+    pixels = np.zeros((24, 16, 4), np.uint8)
+    pixels[:, :, 3] = 255
+    cursor = guest_cursor(CursorShape(16, 24, *hot, pixels), scale, dpr)
+    pixmap = cursor.pixmap()
+    assert pixmap.devicePixelRatio() == dpr
+    image = pixmap.toImage()
+    spot = cursor.hotSpot()
+    # Qt's xcb and Wayland plugins put it there.
+    device = QPoint(round_half_up(spot.x() * dpr), round_half_up(spot.y() * dpr))
+    assert image.rect().contains(device)
+    shown = next(x for x in range(image.width()) if image.pixelColor(x, image.height() - 1).alpha())
+    above = next(y for y in range(image.height()) if image.pixelColor(image.width() - 1, y).alpha())
+    assert device.x() - shown == min(round_half_up(hot[0] * scale), image.width() - shown - 1)
+    assert device.y() - above == min(round_half_up(hot[1] * scale), image.height() - above - 1)
+    assert (image.width() - shown, image.height() - above) == (round(16 * scale), round(24 * scale))
+
+
+def test_huge_cursors_are_capped(qtbot: QtBot) -> None:
+    cursor = guest_cursor(CursorShape(64, 64, 63, 63, np.zeros((64, 64, 4), np.uint8)), 8, 1)
+    assert cursor.pixmap().width() == 256
 
 
 # --- touch ------------------------------------------------------------------------------------------------

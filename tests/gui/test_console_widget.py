@@ -65,9 +65,10 @@ def source(console: ConsoleWidget) -> FakeSource:
     return value
 
 
-def key(widget: QWidget, code: int, pressed: bool, *, repeat: bool = False) -> bool:
+def key(widget: QWidget, code: int, pressed: bool, *, repeat: bool = False, control: bool = False) -> bool:
     """What the window system does: ask about shortcuts first, then deliver. Answers whether it was accepted."""
-    modifiers = Qt.KeyboardModifier.ControlModifier if code in (HOST, CTRL_L) else Qt.KeyboardModifier.NoModifier
+    control = control or code in (HOST, CTRL_L)
+    modifiers = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
 
     def event(kind: QEvent.Type) -> QKeyEvent:
         text = chr(_SYMBOLS[code]) if _SYMBOLS[code] < 0x100 else ""
@@ -339,7 +340,7 @@ def test_autorepeat_is_presses_only(qtbot: QtBot, console: ConsoleWidget, source
 def test_everything_is_let_go(qtbot: QtBot, console: ConsoleWidget, source: FakeSource, how: str) -> None:
     capture(qtbot, console)
     key(console, CTRL_L, True)
-    key(console, A, True)
+    key(console, A, True, control=True)
     QTest.mousePress(console, Qt.MouseButton.RightButton, pos=at(console, 9, 9))
     other = console.window().findChild(QLineEdit, "other")
     assert isinstance(other, QLineEdit)

@@ -46,9 +46,9 @@ def test_changes_apply_at_once(dialog: PreferencesDialog, settings: Settings) ->
     assert settings.get(COLOR_SCHEME) == "dark"
     dialog.thumbnails.setChecked(False)
     assert settings.get(THUMBNAILS) is False
-    dialog.host_key.setCurrentIndex(dialog.host_key.findData("Alt_R"))
+    dialog.console.host_key.setCurrentIndex(dialog.console.host_key.findData("Alt_R"))
     assert settings.get(HOST_KEY) == "Alt_R"
-    dialog.scale.set_value("actual")
+    dialog.console.scale.setCurrentIndex(dialog.console.scale.findData("actual"))
     assert settings.get(CONSOLE_SCALE) == "actual"
 
 
@@ -60,13 +60,13 @@ def test_the_values_in_force_are_shown(qtbot: QtBot, settings: Settings, actions
     qtbot.addWidget(parent)
     dialog = PreferencesDialog(settings, actions, parent)
     assert dialog.scheme.value() is ColorScheme.SYSTEM
-    assert dialog.host_key.currentData() == HOST_KEY.default
-    assert dialog.scale.value() == "actual"
+    assert dialog.console.host_key.currentData() == HOST_KEY.default
+    assert dialog.console.scale.currentData() == "actual"
 
 
 def test_changes_made_elsewhere_are_followed(dialog: PreferencesDialog, settings: Settings) -> None:
     settings.set(CONSOLE_SCALE, "actual")
-    assert dialog.scale.value() == "actual"
+    assert dialog.console.scale.currentData() == "actual"
     settings.set(THUMBNAILS, False)
     assert not dialog.thumbnails.isChecked()
 

@@ -60,6 +60,7 @@ def rows(dialog: RunScriptDialog) -> list[list[str]]:
     found = []
     for index in range(dialog.statements.topLevelItemCount()):
         item = dialog.statements.topLevelItem(index)
+        assert item is not None
         found.append([item.text(column) for column in range(4)])
     return found
 

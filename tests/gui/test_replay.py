@@ -93,8 +93,8 @@ def test_seeks_pause_and_step(qtbot: QtBot, tmp_path: Path, opened: Opener) -> N
         source.seek(second * SECOND + 400_000)
         qtbot.waitUntil(partial(shows, source, numbered(second)), timeout=5000)
     source.step()
-    qtbot.waitUntil(lambda: shows(source, numbered(74)), timeout=5000)
-    assert source.position_us == 74 * SECOND
+    qtbot.waitUntil(lambda: source.position_us == 74 * SECOND, timeout=5000)
+    assert shows(source, numbered(74))
     assert source.replay_state is ReplayState.PAUSED
     source.seek(500 * SECOND)
     qtbot.waitUntil(lambda: source.replay_state is ReplayState.ENDED, timeout=5000)
@@ -193,6 +193,18 @@ def test_damage_in_the_middle_is_told_and_the_rest_plays(qtbot: QtBot, tmp_path:
     qtbot.waitUntil(lambda: source.replay_state is ReplayState.PAUSED, timeout=5000)
     source.step()
     qtbot.waitUntil(lambda: source.replay_state is ReplayState.ENDED, timeout=5000)
+
+
+def test_at_the_damage_the_last_good_picture_is_shown(qtbot: QtBot, tmp_path: Path, opened: Opener) -> None:
+    """Also when somebody goes there at once, from far before."""
+    chunks = connection([(n * SECOND, numbered(n)) for n in range(50)])
+    path = tmp_path / "a.guivm-rec"
+    write_recording(path, HEADER, [[*chunks, Chunk(60 * SECOND, b"\xee")]])
+    source = opened(path)
+    source.seek(99 * SECOND)
+    qtbot.waitUntil(lambda: source.replay_state is ReplayState.ENDED, timeout=5000)
+    assert shows(source, numbered(49))
+    assert source.problem is not None
 
 
 def test_a_recording_that_shows_nothing(tmp_path: Path, opened: Opener) -> None:

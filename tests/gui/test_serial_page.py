@@ -227,7 +227,7 @@ def test_looked_away_it_goes_on_for_a_while(stage: Stage) -> None:
     stage.qtbot.waitUntil(lambda: "unseen" in stage.text)
     stage.page._linger.stop()
     stage.page._update()
-    assert not stage.page.has_source
+    assert stage.lines.all_given_back
     stage.page.show()
     stage.connected()
 
@@ -236,7 +236,8 @@ def test_choosing_another_line(stage: Stage, fake_engine: FakeEngine) -> None:
     stage.connected()
     chooser = stage.page.findChild(QComboBox, "serial-device")
     assert chooser is not None
-    assert not chooser.isVisible(), "there is one only"
+    stage.qtbot.waitUntil(lambda: chooser.count() == 1)
+    assert chooser.isHidden(), "there is one only"
     fake_engine.serial_devices = (
         SerialDevice("serial0", "serial", 0, "Serial port 1"),
         SerialDevice("serial1", "serial", 1, "Serial port 2", "It goes to a file."),

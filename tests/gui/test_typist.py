@@ -6,7 +6,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from guivm.console.typing import US, KeyEvent, events, find_layout, plan
-from guivm.console.typist import MAX_RATE, Typist
+from guivm.console.typist import MAX_RATE, Typist, expected_seconds
 
 
 class Guest:
@@ -87,3 +87,11 @@ def test_the_one_who_sends_may_cancel(qtbot: QtBot) -> None:
     assert not typist.is_typing
     assert set(sent) == {30}
     typist.deleteLater()
+
+
+def test_the_time_it_takes() -> None:
+    assert expected_seconds(plan("", US), 10) == 0
+    assert expected_seconds(plan("a" * 50, US), 10) == 5
+    # Each A after the first needs two events, and each event its own time.
+    assert expected_seconds(plan("aa", US), MAX_RATE) == pytest.approx(0.04)
+    assert expected_seconds(plan("a" * 10, US), 10_000) == expected_seconds(plan("a" * 10, US), MAX_RATE)

@@ -17,6 +17,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
 from guivm.console.gl_window import PlaneWindow
+from guivm.console.region_picker import RegionPicker
 from guivm.console.widget import ConsoleFace, ConsoleWidget, GlPolicy, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import Pixels, picture
@@ -140,6 +141,18 @@ def main() -> int:
         source.show(smooth_picture(120, 80))
     scene.settle()
     say("resized", gl=scene.uses_gl(), worst=scene.worst())
+    pickers = [RegionPicker(console) for console in scene.consoles]
+    for picker in pickers:
+        picker.start()
+    scene.settle()
+    say("overlaid", gl=scene.uses_gl(), worst=scene.worst())
+    for picker in pickers:
+        picker.cancel()
+    scene.settle()
+    for console in scene.consoles:
+        console.move(console.x(), 5)
+    scene.settle()
+    say("moved", gl=scene.uses_gl(), worst=scene.worst())
     window = scene.consoles[1]._plane._window
     assert window is not None
     window._report("tried")

@@ -43,6 +43,7 @@ def run(steps: Steps[T], inbox: Inbox, data: bytes, sizes: Iterable[int] = ()) -
                     inbox.end += len(part)
                     view = view[len(part) :]
             else:
+                assert isinstance(want, list)
                 for target in want:
                     assert len(target) > 0
                     if len(view) < len(target):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import struct
 import threading
 from collections.abc import Callable
@@ -38,10 +40,11 @@ class VncDisplay:
         return self._server.endpoint()
 
     def close(self) -> None:
-        with self._lock:
-            self._server.close()
+        with self._lock, contextlib.suppress(OSError):
+            self._server.sock.shutdown(socket.SHUT_RDWR)  # wakes the thread, as closing would not
         if self._thread.ident is not None:
             self._thread.join()
+        self._server.close()
 
     def __enter__(self) -> VncDisplay:
         return self

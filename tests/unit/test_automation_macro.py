@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as hs
 
 from guivm.automation import statements as st
-from guivm.automation.keys import KeyEvent, LayoutTypist, combo_keys
+from guivm.automation.keys import LayoutTypist, combo_keys
 from guivm.automation.macro import MacroRecorder
 from guivm.automation.script import parse
 from guivm.automation.statements import Point, Statement
+from guivm.console.typing.strokes import KeyEvent
 
 SHIFT, CTRL, ALT, ALTGR, SUPER, ENTER, F5 = 42, 29, 56, 100, 125, 28, 63
 _US = LayoutTypist("us")

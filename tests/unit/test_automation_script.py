@@ -10,7 +10,8 @@ from hypothesis import strategies as hs
 
 from guivm.automation import statements as st
 from guivm.automation.keys import format_combo, parse_combo
-from guivm.automation.script import SUMMARY, Problem, ScriptError, format_script, parse
+from guivm.automation.language import SUMMARY
+from guivm.automation.script import Problem, ScriptError, format_script, parse
 from guivm.automation.statements import Point
 from guivm.automation.words import WordError, split_words
 from guivm.console.frame import Rect

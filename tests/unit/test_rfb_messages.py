@@ -185,9 +185,7 @@ def test_a_replay_says_nothing_whatever_is_asked() -> None:
     st.lists(st.tuples(st.integers(0, 44), st.integers(0, 44)), min_size=1, max_size=60),
     st.integers(0, 400),
 )
-def test_runs_are_as_one_after_the_other(
-    width: int, height: int, places: list[tuple[int, int]], step: int
-) -> None:
+def test_runs_are_as_one_after_the_other(width: int, height: int, places: list[tuple[int, int]], step: int) -> None:
     """Of one size and overlapping, whatever the segmentation; the damage covers all of it."""
     session = connected(64, 64)
     expected = np.zeros((64, 64, 4), np.uint8)

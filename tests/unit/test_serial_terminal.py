@@ -43,7 +43,7 @@ def style_at(terminal: Terminal, row: int, column: int) -> Style:
 NUMBERED = "".join(f"\033[{row};1H{row}{row}{row}" for row in range(1, 5))
 
 # What is sent → the rows that are shown, and the cursor's row and column.
-SEQUENCES = {
+SEQUENCES: dict[str, tuple[str | bytes, list[str], tuple[int, int]]] = {
     "text": ("ab\r\ncd", ["ab", "cd", "", ""], (1, 2)),
     "wraps when the next character comes": ("0123456789", ["0123456789", "", "", ""], (0, 9)),
     "wraps": ("0123456789ab", ["0123456789", "ab", "", ""], (1, 2)),
@@ -243,15 +243,13 @@ def test_answers(asked: str, answer: bytes) -> None:
 
 def test_modes() -> None:
     terminal = shown("\033[?1h\033[?2004h\033[?25l\033[5 q\033[?5h")
-    assert terminal.key_modes.application_cursor
-    assert terminal.bracketed_paste
-    assert not terminal.cursor.visible
-    assert terminal.cursor.shape is CursorShape.BAR
-    assert terminal.is_reversed
+    on = (terminal.key_modes.application_cursor, terminal.bracketed_paste, terminal.is_reversed)
+    assert on == (True, True, True)
+    assert (terminal.cursor.visible, terminal.cursor.shape) == (False, CursorShape.BAR)
     terminal.feed(b"\033[!p")
-    assert not terminal.key_modes.application_cursor
-    assert not terminal.bracketed_paste
-    assert terminal.cursor.visible
+    off = (terminal.key_modes.application_cursor, terminal.bracketed_paste, terminal.is_reversed)
+    assert off == (False, False, False)
+    assert (terminal.cursor.visible, terminal.cursor.shape) == (True, CursorShape.BLOCK)
     terminal.feed(b"x\033c")
     assert screen(terminal) == ["", "", "", ""]
 

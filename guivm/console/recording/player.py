@@ -6,6 +6,7 @@ A second thread reads the whole recording once in the background, so that there 
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import threading
 import time
@@ -183,9 +184,13 @@ class ReplayPlayer:
                 self._tell()
             indexer = threading.Thread(target=self._index, args=(recording,), name="guivm-replay-index", daemon=True)
             indexer.start()
+            unexpected = True
             try:
                 self._run(ReplayCursor(recording, self._keyframes), recording)
+                unexpected = False
             finally:
+                if unexpected:
+                    self._fail(RecordingError("The player stopped unexpectedly.", advice="Open the recording again."))
                 indexer.join()  # it reads from the recording, and ends as soon as this thread is to end
 
     def _fail(self, error: RecordingError) -> None:
@@ -266,6 +271,10 @@ class ReplayPlayer:
             self._fail(error)
             return
         self._end_us = max(cursor.time_us, 0)
+        if cursor.framebuffer is None:  # the stream itself is broken: what was shown just before
+            self._end_us = max(self._end_us - 1, 0)
+            with contextlib.suppress(RecordingError):
+                cursor.seek(self._end_us)
         with self._lock:
             self._orders.playing = False
             self._news.problem = error
@@ -312,6 +321,8 @@ class ReplayPlayer:
             cursor.step()
             following = cursor.next_time_us()
         now = self._now_us()
+        if following is not None and following > self._end_us:
+            following = None  # where the damage begins
         if following is not None and now - following > _BEHIND_US:
             self._set_clock(following, self._speed)
             now = following

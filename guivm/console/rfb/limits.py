@@ -15,7 +15,7 @@ MAX_SOUND_BYTES = 1 << 20  # of one message: five seconds at 48 kHz
 MAX_SECURITY_TYPES = 255
 MAX_OUTPUT_BYTES = 1 << 20  # output that the server does not take from us
 
-BUFFER_BYTES = 256 << 10  # one buffer for all that is small
+BUFFER_BYTES = 512 << 10  # one buffer for all that is small
 DIRECT_BYTES = 64 << 10  # from here on pixels are received straight into the framebuffer
 DIRECT_ROW_BYTES = 2 << 10  # … unless their rows are shorter than this
 

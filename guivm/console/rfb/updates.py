@@ -24,7 +24,7 @@ from guivm.console.rfb.events import (
     UpdateEnded,
 )
 from guivm.console.rfb.inbox import Inbox, Steps
-from guivm.console.rfb.limits import MAX_NAME_BYTES, MAX_SIDE, check_length, check_rect, check_size
+from guivm.console.rfb.limits import DIRECT_BYTES, MAX_NAME_BYTES, MAX_SIDE, check_length, check_rect, check_size
 from guivm.console.rfb.rawrows import RawRows
 from guivm.console.rfb.wire import Encoding, Screen
 from guivm.text import clean_line
@@ -99,24 +99,32 @@ class Updates:
                 yield size
             pos = inbox.pos
             x, y, width, height, encoding = unpack(data, pos)
-            if encoding == 0 and (after := pos + size + width * height * 4) <= inbox.end and width and height:
-                # Raw, and here already: what decides how many small rectangles a second are possible.
-                if left > 1 and data[pos + 4 : pos + 12] == data[after + 4 : after + 12]:
-                    count = self._rows.copy_run(inbox, self.damage, left, width, height)
-                    if count:
-                        left -= count
-                        pixels = True
-                        continue
-                fb = self.framebuffer
-                assert fb is not None
-                if x + width > fb.width or y + height > fb.height:
+            if encoding == 0 and width and height:
+                # Raw and small decides how many rectangles a second are possible: as few steps as can be.
+                after = pos + size + width * height * 4
+                if after <= inbox.end:
+                    if left > 1 and data[pos + 4 : pos + 12] == data[after + 4 : after + 12]:
+                        count = self._rows.copy_run(inbox, self.damage, left, width, height)
+                        if count:
+                            left -= count
+                            pixels = True
+                            continue
+                    fb = self.framebuffer
+                    assert fb is not None
+                    if x + width > fb.width or y + height > fb.height:
+                        check_rect(x, y, width, height, fb.width, fb.height, "a rectangle")
+                    self._rows.copy(data, pos + size, x, y, width, height)
+                    self.damage.add(x, y, width, height)
+                    inbox.pos = after
+                    left -= 1
+                    pixels = True
+                    continue
+                if after - pos < DIRECT_BYTES:
+                    fb = self.framebuffer
+                    assert fb is not None
                     check_rect(x, y, width, height, fb.width, fb.height, "a rectangle")
-                self._rows.copy(data, pos + size, x, y, width, height)
-                self.damage.add(x, y, width, height)
-                inbox.pos = after
-                left -= 1
-                pixels = True
-                continue
+                    yield after - pos
+                    continue
             inbox.pos += size
             left -= 1
             decoder = decoders.get(encoding)

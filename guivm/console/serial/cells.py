@@ -98,6 +98,29 @@ def _style(attributes: tuple[str | bool, ...]) -> Style:
 
 def row_of(line: Mapping[int, Char], columns: int, wrapped: bool) -> Row:
     """The first ``columns`` of a line of pyte's screen: a sparse mapping from column to cell."""
+    uniform = _uniform(line, columns)
+    runs = [uniform] if uniform is not None else _runs(line, columns)
+    while runs and runs[-1].style == PLAIN and not wrapped:
+        run = runs.pop()
+        text = run.text.rstrip(" ")
+        if text:
+            runs.append(run._replace(text=text, cells=run.cells - len(run.text) + len(text)))
+            break
+    return Row(tuple(runs), wrapped)
+
+
+def _uniform(line: Mapping[int, Char], columns: int) -> Run | None:
+    """The usual case, fast: one style from the first column to the last that has something."""
+    count = len(line)
+    if not 0 < count <= columns or 0 not in line or count - 1 not in line or max(line) != count - 1:
+        return None
+    data, *attributes = zip(*map(line.__getitem__, range(count)), strict=True)
+    if any(values.count(values[0]) != count for values in attributes):
+        return None
+    return Run(0, count, "".join(data), _style(tuple(values[0] for values in attributes)))
+
+
+def _runs(line: Mapping[int, Char], columns: int) -> list[Run]:
     runs: list[Run] = []
     start, cells = 0, 0
     pieces: list[str] = []
@@ -115,10 +138,4 @@ def row_of(line: Mapping[int, Char], columns: int, wrapped: bool) -> Row:
         cells += 1
     if pieces:
         runs.append(Run(start, cells, "".join(pieces), _style(attributes)))
-    while runs and runs[-1].style == PLAIN and not wrapped:
-        run = runs.pop()
-        text = run.text.rstrip(" ")
-        if text:
-            runs.append(run._replace(text=text, cells=run.cells - len(run.text) + len(text)))
-            break
-    return Row(tuple(runs), wrapped)
+    return runs

@@ -1,8 +1,8 @@
 """The part of libxkbcommon (1.0 or later) that is needed here, through ctypes.
 
 The library comes with every Qt for X11 and Wayland; a compiled binding would need a compiler and headers.
-Codes are Linux's; XKB's own are greater by eight (xkeyboard-config, ``keycodes/evdev``). Objects are for one thread at a
-time.
+Codes are Linux's; XKB's own are greater by eight (xkeyboard-config, ``keycodes/evdev``). An object is for one thread
+at a time.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class KeyCombosDialog(VerbDialog):
 
     def _combos(self) -> list[NamedCombo]:
         items = (self.list.item(row) for row in range(self.list.count()))
-        return [NamedCombo.parse(str(item.data(_COMBO))) for item in items if item is not None]
+        return [NamedCombo.parse(str(item.data(_COMBO))) for item in items]
 
     def _typed(self) -> NamedCombo:
         """What the fields say. TypingError."""
@@ -223,12 +223,11 @@ class KeyCombosDialog(VerbDialog):
             except TypingError as error:
                 problem = str(error)
         self.keys_row.set_problem(problem)
-        current = self.list.currentItem()
         others = self._combos()
         self.add.setEnabled(typed is not None and typed not in others)
-        self.change.setEnabled(typed is not None and current is not None and typed not in others)
         row = self.list.currentRow()
-        self.remove.setEnabled(current is not None)
+        self.change.setEnabled(row >= 0 and typed is not None and typed not in others)
+        self.remove.setEnabled(row >= 0)
         self.up.setEnabled(row > 0)
         self.down.setEnabled(0 <= row < self.list.count() - 1)
         self.grow()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QSize, Slot
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
@@ -17,11 +16,11 @@ from PySide6.QtWidgets import (
 from guivm.views.actions import ActionRegistry
 from guivm.views.dialogs.base import VerbDialog
 from guivm.views.dialogs.choices import SegmentedChooser
+from guivm.views.dialogs.console_section import ConsoleSection
 from guivm.views.dialogs.shortcut_editor import ShortcutEditor
-from guivm.views.dialogs.shortcut_texts import host_keys
 from guivm.views.forms import Form, plain_label
 from guivm.views.icons import Tint, icon
-from guivm.views.settings import COLOR_SCHEME, CONSOLE_SCALE, HOST_KEY, THUMBNAILS, ColorScheme, Settings
+from guivm.views.settings import COLOR_SCHEME, THUMBNAILS, ColorScheme, Settings
 from guivm.views.theme import GRID
 
 _WIDTH = 760
@@ -43,7 +42,8 @@ class PreferencesDialog(VerbDialog):
         self.sections.setSpacing(2)
         self.pages = QStackedWidget(self.content)
         self._add_section(self.tr("General"), "preferences", self._general())
-        self._add_section(self.tr("Console"), "console", self._console())
+        self.console = ConsoleSection(settings, self)
+        self._add_section(self.tr("Console"), "console", self.console)
         self.shortcuts = ShortcutEditor(actions, settings, self)
         self._add_section(self.tr("Shortcuts"), "keyboard", self.shortcuts)
         row = QHBoxLayout()
@@ -103,40 +103,6 @@ class PreferencesDialog(VerbDialog):
         self.thumbnails.toggled.connect(self._on_thumbnails)
         return _at_top(form, self)
 
-    def _console(self) -> QWidget:
-        from guivm.console.viewport import ScaleMode
-
-        form = Form(self)
-        self.host_key = QComboBox(self)
-        self.host_key.setObjectName("host-key")
-        for name, label in host_keys().items():
-            self.host_key.addItem(label, name)
-        form.add_row(
-            self.tr("&Host key"),
-            self.host_key,
-            self.tr(
-                "Stays with this computer while the console has the keyboard: alone it gives keyboard and mouse back, "
-                "with P it pauses, with F it switches to full screen."
-            ),
-        )
-        self.scale = SegmentedChooser[str](
-            "console-scale",
-            (
-                (ScaleMode.FIT.value, "fit", self.tr("&Fit to window")),
-                (ScaleMode.ACTUAL.value, "actual", self.tr("Actual &size (1:1)")),
-            ),
-            self,
-        )
-        form.add_row(
-            self.tr("Scale"),
-            self.scale,
-            self.tr("How a console that opens shows the guest's screen; 1:1 is the sharpest."),
-        )
-        self._show_console()
-        self.host_key.currentIndexChanged.connect(self._on_host_key)
-        self.scale.changed.connect(self._on_scale)
-        return _at_top(form, self)
-
     # --- following ------------------------------------------------------------------------------------
 
     def _show_general(self) -> None:
@@ -147,19 +113,11 @@ class PreferencesDialog(VerbDialog):
         self.scheme.set_value(scheme)
         self.thumbnails.setChecked(self._settings.get(THUMBNAILS))
 
-    def _show_console(self) -> None:
-        index = self.host_key.findData(self._settings.get(HOST_KEY))
-        self.host_key.setCurrentIndex(index if index >= 0 else self.host_key.findData(HOST_KEY.default))
-        scale = self._settings.get(CONSOLE_SCALE)
-        self.scale.set_value(scale if self.scale.has(scale) else CONSOLE_SCALE.default)
-
     @Slot(str)
     def _on_setting(self, key: str) -> None:
         """Somebody else changed a preference while the dialog is open."""
         if key in (COLOR_SCHEME.key, THUMBNAILS.key):
             self._show_general()
-        elif key in (HOST_KEY.key, CONSOLE_SCALE.key):
-            self._show_console()
 
     @Slot()
     def _on_scheme(self) -> None:
@@ -168,14 +126,6 @@ class PreferencesDialog(VerbDialog):
     @Slot(bool)
     def _on_thumbnails(self, on: bool) -> None:
         self._settings.set(THUMBNAILS, on)
-
-    @Slot()
-    def _on_host_key(self) -> None:
-        self._settings.set(HOST_KEY, str(self.host_key.currentData()))
-
-    @Slot()
-    def _on_scale(self) -> None:
-        self._settings.set(CONSOLE_SCALE, self.scale.value())
 
 
 def _at_top(form: Form, parent: QWidget) -> QWidget:

@@ -16,6 +16,12 @@ CONSOLE_KEYS = (
     ("", N("Shortcuts", "Give keyboard and mouse back to this computer")),
     ("P", N("Shortcuts", "Pause or resume")),
     ("F", N("Shortcuts", "Full screen")),
+    ("Del", N("Shortcuts", "Send Ctrl+Alt+Del")),
+    ("V", N("Shortcuts", "Type text")),
+    ("X", N("Shortcuts", "Copy text from the screen")),
+    ("E", N("Shortcuts", "Save a screenshot")),
+    ("C", N("Shortcuts", "Fit to window")),
+    ("A", N("Shortcuts", "Resize the guest with the window")),
     ("S", N("Shortcuts", "Take a snapshot (in a later version)")),
 )
 

@@ -30,7 +30,7 @@ from guivm.console.typing import (
     layouts,
     plan,
 )
-from guivm.console.typist import DEFAULT_RATE, MAX_RATE, SendKey, Typist
+from guivm.console.typist import DEFAULT_RATE, MAX_RATE, SendKey, Typist, expected_seconds
 from guivm.text import clean_line
 from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import Form, NoteLine, Tone, pad_spin
@@ -255,11 +255,13 @@ class TypeTextDialog(VerbDialog):
         self.lines.setVisible(bool(words))
 
     def _say_time(self, made: TypingPlan) -> None:
-        seconds = round(len(made.text) / self.rate.value())
+        seconds = expected_seconds(made, self.rate.value())
         if seconds >= 120:
             words = self.tr("About {minutes} minutes.").format(minutes=round(seconds / 60))
+        elif seconds >= 2:
+            words = self.tr("About {seconds} seconds.").format(seconds=round(seconds))
         else:
-            words = self.tr("About {seconds} seconds.").format(seconds=max(1, seconds))
+            words = self.tr("About a second.")
         self.rate_row.set_help(
             " ".join((words, self.tr("Choose a lower speed if the guest loses characters."))) if made.text else ""
         )

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 Colours = NDArray[np.uint8]
 Wide = NDArray[np.int32]
+Narrow = NDArray[np.int16]
 
-_CLAMPED = 6  # clamped pixels in one row, from which on the diagonal way is shorter
+_CLAMPED = 16  # pixels in one row, from which on the diagonal way is shorter
+_LEAST, _MOST = np.int16(0), np.int16(0xFF)
 
 
 def undo_gradient(differences: Colours, above: Colours) -> Colours:
@@ -47,7 +49,7 @@ def _row(differences: Colours, above: Wide) -> Wide | None:
         sums &= 0xFF
         row[start + 1 :] = sums
         guess = row[start:-1] + above[start + 1 :] - above[start:-1]
-        clamped: NDArray[np.bool_] = ((guess < 0) | (guess > 0xFF)).any(axis=1)
+        clamped = np.logical_or.reduce((guess < 0) | (guess > 0xFF), axis=1)
         first = int(clamped.argmax())
         if not clamped[first]:
             return row
@@ -61,27 +63,27 @@ def _row(differences: Colours, above: Wide) -> Wide | None:
 def _diagonally(differences: Colours, above: Wide) -> Colours:
     """Along the diagonals from lower left to upper right: on each, no pixel depends on another."""
     rows, width = differences.shape[:2]
-    # Row i is shifted i columns to the right, so that a diagonal becomes a column; columns first, to have it whole.
-    skewed: NDArray[np.int16] = np.zeros((rows + width - 1, rows, 3), np.int16)
+    count = rows + width - 1
+    # Row i is shifted i places, so that a diagonal becomes a line. What is left of the first column stays 0 by
+    # itself; what is right of the last one is of no use and does no harm.
+    skewed: Narrow = np.zeros((count, rows, 3), np.int16)
     for row in range(rows):
         skewed[row : row + width, row] = differences[row]
-    # One place more in front for the row above: diagonal d has above[d] there. Two diagonals of zeros before all.
-    last: NDArray[np.int16] = np.zeros((rows + 1, 3), np.int16)
-    before_last: NDArray[np.int16] = np.zeros((rows + 1, 3), np.int16)
-    for diagonal in range(rows + width - 1):
-        current: NDArray[np.int16] = np.zeros((rows + 1, 3), np.int16)
-        # The row above pixel (0, diagonal) is at column diagonal; it is needed by the next diagonal's reckoning.
-        last[0] = above[diagonal] if diagonal < width else 0
-        left = max(0, diagonal - width + 1)  # rows whose pixel on this diagonal is inside
-        right = min(rows, diagonal + 1)
-        guess = last[left + 1 : right + 1] + last[left:right] - before_last[left:right]
-        np.clip(guess, 0, 0xFF, out=guess)
-        guess += skewed[diagonal, left:right]
-        guess &= 0xFF
-        current[left + 1 : right + 1] = guess
-        skewed[diagonal, left:right] = guess
-        last, before_last = current, last
+    # A place more in front of each diagonal has the pixel above its first row, which the next two diagonals need.
+    # Two diagonals before all.
+    found: Narrow = np.zeros((count + 2, rows + 1, 3), np.int16)
+    found[1 : width + 1, 0] = above
+    before_last, last = found[0].ravel(), found[1].ravel()
+    for added, current in zip(skewed.reshape(count, -1), found[2:].reshape(count, -1), strict=True):
+        guess = current[3:]
+        np.add(last[3:], last[:-3], out=guess)
+        np.subtract(guess, before_last[:-3], out=guess)
+        np.maximum(guess, _LEAST, out=guess)
+        np.minimum(guess, _MOST, out=guess)
+        np.add(guess, added, out=guess)
+        np.bitwise_and(guess, _MOST, out=guess)
+        before_last, last = last, current
     out: Colours = np.empty_like(differences)
     for row in range(rows):
-        out[row] = skewed[row : row + width, row]
+        out[row] = found[row + 2 : row + 2 + width, row + 1]
     return out

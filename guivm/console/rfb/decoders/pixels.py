@@ -35,7 +35,8 @@ def unpack_bgr(data: Buffer, start: int, out: Pixels) -> None:
 
 def bgr_colours(data: Buffer, start: int, count: int) -> Pixels:
     """A palette of 3-byte pixels B, G, R from ``data[start:]``. ``data[start - 1]`` must exist."""
-    return np.right_shift(np.ndarray((count,), PIXEL, data, start - 1, (3,)), 8)
+    shifted: Pixels = np.ndarray((count,), PIXEL, data, start - 1, (3,))
+    return shifted >> np.uint32(8)
 
 
 def unpack_rgb(data: Buffer, out: Pixels) -> None:

@@ -63,7 +63,7 @@ def _tile(data: bytes, at: int, out: Pixels) -> int:
         out[...] = int.from_bytes(colour, "little")
         return at + 3
     if kind == _RAW:
-        end = at + width * height * 3
+        end: int = at + width * height * 3
         if end > len(data):
             raise short_tile()
         unpack_bgr(data, at, out)

@@ -10,6 +10,7 @@ from guivm.console.source import DisplaySource, SourceFeature, SourceState
 DELAY_MS = 300
 """After the last change of the window's size."""
 
+_MOST_PUT_OFF = 10  # times DELAY_MS that a pressed mouse button is waited for: a lost release must not last for ever
 _MIN_WIDTH, _MIN_HEIGHT = 320, 200
 # Guests make a mode of what was asked for, and widths of CVT modes are multiples of 8 (Linux: drm_cvt_mode).
 _WIDTH_STEP = 8
@@ -29,6 +30,7 @@ class AutoResize(QObject):
         self._limit = (_MAX_SIDE, _MAX_SIDE)
         self._view = (0, 0)
         self._asked: tuple[int, int] | None = None
+        self._put_off = 0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELAY_MS)
@@ -93,12 +95,15 @@ class AutoResize(QObject):
 
     @Slot()
     def _on_time(self) -> None:
-        if QGuiApplication.mouseButtons() != Qt.MouseButton.NoButton:  # a splitter, or the window, is still dragged
+        dragging = QGuiApplication.mouseButtons() != Qt.MouseButton.NoButton  # a splitter, perhaps, or the window
+        if dragging and self._put_off < _MOST_PUT_OFF:
+            self._put_off += 1
             self._timer.start()
         else:
             self._ask()
 
     def _ask(self) -> None:
+        self._put_off = 0
         if self._source is None or min(self._view) <= 1:
             return
         width, height = (min(side, limit) for side, limit in zip(self._view, self._limit, strict=True))

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from guivm.console.audio import GuestSound
 from guivm.console.dial import dial
 from guivm.console.frame import (
     ClipboardPolicy,
@@ -57,12 +58,15 @@ from guivm.console.rfb.events import (
     PointerModeChanged,
     Refused,
     Resized,
+    SoundBegan,
+    SoundData,
+    SoundEnded,
     UpdateEnded,
 )
 from guivm.console.rfb.inbox import TlsKind
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
 from guivm.console.rfb.security import Login
-from guivm.console.rfb.session import Phase, RfbSession, Tap
+from guivm.console.rfb.session import SOUND_CHANNELS, SOUND_RATE, Phase, RfbSession, Tap
 from guivm.console.transport import Transport
 from guivm.console.tunnel import Tunnel
 from guivm.engine.job_types import ConsoleEndpoint
@@ -127,6 +131,7 @@ class RfbLink:
         self._nudger = Nudger(self._session, self._times.nudge)
         self._transport: Transport | None = None
         self._tunnel: Tunnel | None = None
+        self._sound = GuestSound(SOUND_CHANNELS, SOUND_RATE)
         self._poller = select.poll()
         self._polled: tuple[int, int] | None = None  # descriptor and events beside the wake-up's
         self._unsent = b""
@@ -204,7 +209,10 @@ class RfbLink:
         self._put(Clipboard(text))
 
     def set_quality(self, quality: Quality) -> None:
-        self._put(QualityWish(quality))
+        if self._thread is None:
+            self._feeder.do(QualityWish(quality))  # counts for the first list of encodings already
+        else:
+            self._put(QualityWish(quality))
 
     def set_sound(self, on: bool) -> None:
         self._put(Sound(on))
@@ -253,6 +261,7 @@ class RfbLink:
             if self._wake_fd >= 0:
                 os.close(self._wake_fd)
                 self._wake_fd = -1
+        self._sound.close()
         if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
@@ -416,8 +425,11 @@ class RfbLink:
                     self._tell_locked(News(features=features))
                 case Refused(reason=reason):
                     self._tell_locked(News(refused=reason))
-                case _:
-                    pass
+                case SoundBegan() | SoundData() | SoundEnded():
+                    refusal = self._sound.hear(event)
+                    if refusal is not None:
+                        session.set_sound(False)
+                        self._tell_locked(News(refused=refusal))
         if not session.damage:
             return
         now = time.monotonic()

@@ -100,5 +100,5 @@ class Gauge:
 
     def apply(self) -> None:
         """Ask for what the chooser has chosen, if it is something else than before."""
-        if not self._asks_once:
+        if not self._asks_once or self._session.phase is Phase.HANDSHAKE:
             self._session.set_choice(self.chooser.choice)

@@ -57,7 +57,7 @@ class ConsoleActions(QObject):
         elif action_id == "play-recording":
             self._choose_recording()
         elif self._page is not None:
-            self._page.run_action(action_id, self._window)
+            self._page.features.run(action_id, self._window)
             self._mark()
 
     @Slot(object)
@@ -67,12 +67,12 @@ class ConsoleActions(QObject):
             return
         old, self._page = self._page, page
         if old is not None:
-            old.toolsChanged.disconnect(self._mark)
-            old.told.disconnect(self.told)
+            old.features.changed.disconnect(self._mark)
+            old.features.told.disconnect(self.told)
             old.destroyed.disconnect(self._on_destroyed)
         if page is not None:
-            page.toolsChanged.connect(self._mark)
-            page.told.connect(self.told)
+            page.features.changed.connect(self._mark)
+            page.features.told.connect(self.told)
             page.destroyed.connect(self._on_destroyed)
         self._mark()
 
@@ -100,25 +100,25 @@ class ConsoleActions(QObject):
     @Slot(str)
     def send_combo(self, combo: str) -> None:
         if self._page is not None:
-            self._page.send_combo(combo)
+            self._page.features.send_combo(combo)
 
     @Slot()
     def edit_combos(self) -> None:
         if self._page is not None:
-            self._page.tools.edit_combos(self._window)
+            self._page.features.tools.edit_combos(self._window)
 
     @Slot(str)
     def _on_clipboard(self, policy: str) -> None:
         if self._page is not None:
-            self._page.preferences.set_clipboard(policy)
+            self._page.features.preferences.set_clipboard(policy)
 
     @Slot()
     def _mark(self) -> None:
         page = self._page
         for action_id in _MARKED:
-            self._actions.action(action_id).setChecked(page is not None and page.is_on(action_id))
+            self._actions.action(action_id).setChecked(page is not None and page.features.is_on(action_id))
         if self._clipboard is not None:
-            self._clipboard.set_policy(page.preferences.clipboard if page is not None else "off")
+            self._clipboard.set_policy(page.features.preferences.clipboard if page is not None else "off")
 
     def _mark_scale(self) -> None:
         scale = self._settings.get(CONSOLE_SCALE)

@@ -140,6 +140,6 @@ class ConsoleOnly(QObject):
         if window is not None:
             self._bridge.failed.disconnect(window.messages.show_error)
         if page is not None:
-            page.close_tools()
+            page.features.close()
             page.disconnect_source()
             page.deleteLater()

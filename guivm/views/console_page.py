@@ -22,9 +22,7 @@ from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.errors import GuivmError, UnsupportedError
 from guivm.views import icons
 from guivm.views.bridge import Bridge
-from guivm.views.clipboard_sharing import ClipboardSharing
-from guivm.views.console_preferences import ConsolePreferences
-from guivm.views.console_status import ConsoleStatus
+from guivm.views.console_features import ConsoleFeatures
 from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
 from guivm.views.state_words import state_icon_name, state_sentence, state_word
@@ -32,11 +30,9 @@ from guivm.views.theme import GRID
 
 if TYPE_CHECKING:
     from guivm.console.faces import ConsoleFace
-    from guivm.console.frame import ClipboardPolicy
     from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
     from guivm.console.source import SourceState
     from guivm.console.widget import ConsoleWidget
-    from guivm.views.console_tools import ConsoleTools
     from guivm.views.credentials_page import CredentialsPage
 
 FIRST_DELAY_MS = 200
@@ -56,7 +52,6 @@ _HOST_COMMANDS = {
     "C": "scale-fit",
     "A": "auto-resize",
 }
-_PREFERENCES = frozenset({"auto-resize", "sound", "zoom-in", "zoom-out"})
 
 
 class ConsolePage(QWidget):
@@ -66,8 +61,6 @@ class ConsolePage(QWidget):
     captureChanged = Signal(bool)
     sourceStateChanged = Signal(object)  # SourceState
     frameShown = Signal()
-    told = Signal(object)  # Message: what an action of this console has to say
-    toolsChanged = Signal()  # what is_on answers is different now
 
     def __init__(self, bridge: Bridge, settings: Settings, vm: VmInfo, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -83,11 +76,9 @@ class ConsolePage(QWidget):
         self._problem = ""
         self._no_display = False
         self._had_picture = False
-        self._tools: ConsoleTools | None = None
         self._credentials: CredentialsPage | None = None
         self._login: tuple[str, str] | None = None  # user name, password: what the person typed
         self._need: CredentialNeed | None = None
-        self._waiting: list[tuple[str, weakref.ref[QWidget]]] = []  # actions for when there is a picture
         self._lasted = QElapsedTimer()
         self._retry = QTimer(self)
         self._retry.setSingleShot(True)
@@ -109,21 +100,14 @@ class ConsolePage(QWidget):
         self._idle.column.addWidget(self._button, 0, Qt.AlignmentFlag.AlignHCenter)
         self._stack = QStackedWidget(self)
         self._stack.addWidget(self._idle)
-        self.preferences = ConsolePreferences(settings, vm.key.uuid, self)
-        self.preferences.changed.connect(self.toolsChanged)
-        self.preferences.clipboardChanged.connect(self._on_clipboard)
-        self.status = ConsoleStatus(self)
-        self.status.set_clipboard(self.preferences.clipboard)
-        self.status.clipboardChosen.connect(self.preferences.set_clipboard)
-        self.status.stopRequested.connect(self._on_stop_recording)
-        self.status.hide()
-        self._sharing: ClipboardSharing | None = None
+        self.features = ConsoleFeatures(self, bridge, settings)
+        self.features.recordingChanged.connect(self._update)
         self._bare = False
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._stack, 1)
-        layout.addWidget(self.status)
+        layout.addWidget(self.features.status)
         self._update()
 
     # --- asking ---------------------------------------------------------------------------------------
@@ -206,85 +190,10 @@ class ConsolePage(QWidget):
         self.disconnect_source()
         self._ask()
 
-    def close_tools(self) -> None:
-        """The page goes away for good: what it records ends."""
-        if self._tools is not None:
-            self._tools.close()
-
-    # --- actions --------------------------------------------------------------------------------------
-
-    @property
-    def tools(self) -> ConsoleTools:
-        """Made on first use."""
-        if self._tools is None:
-            from guivm.views.console_tools import ConsoleTools
-
-            self._tools = ConsoleTools(self, self._bridge, self._settings)
-            self._tools.told.connect(self.told)
-            self._tools.changed.connect(self._on_tools_changed)
-            console = self._console
-            self._tools.recordings.follow(console.source() if console is not None else None)
-        return self._tools
-
-    @property
-    def is_recording(self) -> bool:
-        return self._tools is not None and bool(self._tools.recordings.active)
-
-    def is_on(self, action_id: str) -> bool:
-        """Whether what an action switches is on here."""
-        if action_id in _PREFERENCES:
-            return self.preferences.is_on(action_id)
-        return self._tools is not None and self._tools.is_checked(action_id)
-
-    def run_action(self, action_id: str, window: QWidget) -> None:
-        """Carry out an action of guivm.views.console_actions here; if it needs a picture, as soon as there is one."""
-        if action_id in _PREFERENCES:
-            self.preferences.run(action_id)
-        elif self._has_picture():
-            self.tools.run(action_id, window)
-        else:
-            self._waiting.append((action_id, weakref.ref(window)))
-            self.toolsChanged.emit()
-
-    def send_combo(self, combo: str) -> None:
-        """Press keys in the guest, "Ctrl+Alt+Del"."""
-        if self._has_picture():
-            self.tools.send_combo(combo)
-
-    def _has_picture(self) -> bool:
-        from guivm.console.source import SourceState
-
-        source = self._console.source() if self._console is not None else None
-        return source is not None and source.state is SourceState.CONNECTED
-
-    def _run_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for action_id, window_ref in waiting:
-            window = window_ref()
-            if window is not None and shiboken6.isValid(window):
-                self.tools.run(action_id, window)
-
-    @Slot()
-    def _on_tools_changed(self) -> None:
-        self.status.set_recording(self._tools.recordings.active if self._tools is not None else "")
-        self.toolsChanged.emit()
-        self._update()
-
-    @Slot(str)
-    def _on_stop_recording(self, action_id: str) -> None:
-        self.run_action(action_id, self.window())
-
-    @Slot(str)
-    def _on_clipboard(self, policy: str) -> None:
-        self.status.set_clipboard(policy)
-        if self._sharing is not None:
-            self._sharing.set_policy(_policy(policy))
-        self.toolsChanged.emit()
-
     # --- state ----------------------------------------------------------------------------------------
 
     def _wanted(self) -> bool:
-        looked_at = self.isVisible() or self._kept or self.is_recording or self._linger.isActive()
+        looked_at = self.isVisible() or self._kept or self.features.is_recording or self._linger.isActive()
         return looked_at and self._vm.state.is_active and self._vm.has_graphics and not self._no_display
 
     @Slot()
@@ -313,7 +222,7 @@ class ConsolePage(QWidget):
 
     def _show_status(self) -> None:
         shown = self._console is not None and self._stack.currentWidget() is self._console
-        self.status.setVisible(shown and not self._bare)
+        self.features.status.setVisible(shown and not self._bare)
 
     def _face(self) -> ConsoleFace:
         from guivm.console.faces import ConsoleFace
@@ -393,27 +302,16 @@ class ConsolePage(QWidget):
         if self._login is not None:
             user, password = self._login
             endpoint = replace(endpoint, user=user or endpoint.user, password=password)
-        tap = self._tools.recordings.tap() if self._tools is not None else None
-        source = make_source(endpoint, console, tap=tap)
+        source = make_source(endpoint, console, tap=self.features.tap())
         self._lasted.start()
-        self.preferences.set_source(source)
-        source.ledsChanged.connect(self.status.set_leds)
-        source.securityChanged.connect(self.status.set_security)
-        source.refused.connect(self._on_refused)
-        if self._sharing is not None:
-            self._sharing.follow(source)
-        if self._tools is not None:
-            self._tools.recordings.follow(source)
+        self.features.set_source(source)
         console.set_source(source)
         source.open()
         self._show_face()
         return True
 
     def _let_go_of_source(self) -> None:
-        if self._sharing is not None:
-            self._sharing.follow(None)
-        if self._tools is not None:
-            self._tools.recordings.follow(None)
+        self.features.let_go()
         if self._console is not None:
             self._console.set_source(None)
 
@@ -440,7 +338,7 @@ class ConsolePage(QWidget):
         self._problem = ""
         self._no_display = False
         self._need = None
-        self._waiting.clear()
+        self.features.forget_waiting()
 
     # --- logging in -----------------------------------------------------------------------------------
 
@@ -463,12 +361,6 @@ class ConsolePage(QWidget):
         self._problem = ""
         self._update()
 
-    @Slot(str)
-    def _on_refused(self, reason: str) -> None:
-        from guivm.views.messages import Message, Severity
-
-        self.told.emit(Message(Severity.INFO, reason))
-
     @Slot(object)
     def _on_source_state(self, state: SourceState) -> None:
         from guivm.console.source import SourceState
@@ -476,7 +368,7 @@ class ConsolePage(QWidget):
         if state is SourceState.CONNECTED:
             self._problem = ""
             self._had_picture = True
-            self._run_waiting()
+            self.features.connected()
         elif state is SourceState.DISCONNECTED and self._console is not None:
             source = self._console.source()
             error = source.error if source is not None else None
@@ -519,10 +411,7 @@ class ConsolePage(QWidget):
             console.frameShown.connect(self.frameShown)
             self._stack.addWidget(console)
             self._console = console
-            self.preferences.set_console(console)
-            self.status.follow(console)
-            self._sharing = ClipboardSharing(self)
-            self._sharing.set_policy(_policy(self.preferences.clipboard))
+            self.features.set_console(console)
         return self._console
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -542,16 +431,6 @@ def close_endpoint(endpoint: ConsoleEndpoint) -> None:
     """Give back what an endpoint owns."""
     if endpoint.fd is not None:
         os.close(endpoint.fd)
-
-
-def _policy(value: str) -> ClipboardPolicy:
-    """Off where the preference holds something else."""
-    from guivm.console.frame import ClipboardPolicy
-
-    try:
-        return ClipboardPolicy(value)
-    except ValueError:
-        return ClipboardPolicy.OFF
 
 
 def _living(page: weakref.ref[ConsolePage]) -> ConsolePage | None:

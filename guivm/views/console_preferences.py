@@ -121,7 +121,6 @@ class ConsolePreferences(QObject):
         console = self._console
         if console is None:
             return
-        from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
         from guivm.console.viewport import ScaleMode
 
         try:
@@ -137,8 +136,7 @@ class ConsolePreferences(QObject):
         finally:
             self._applying = False
         console.set_host_key(self._settings.get(HOST_KEY))
-        own = self._settings.get(DESKTOP_SHORTCUTS)
-        console.set_desktop_shortcuts(DEFAULT_SHORTCUTS if own == ["default"] else own)
+        console.set_desktop_shortcuts(self._settings.get(DESKTOP_SHORTCUTS))
         console.set_input_method_enabled(self._settings.get(INPUT_METHOD))
 
     @Slot(object, float)

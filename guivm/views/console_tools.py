@@ -99,14 +99,8 @@ class ConsoleTools(QObject):
 
     def _send(self, events: Iterable[KeyEvent]) -> None:
         console = self._page.console
-        source = console.source() if console is not None else None
-        if console is None or source is None:
-            return
-        if self._is_view_only():
-            return
-        console.let_go()
-        for event in events:
-            source.send_key(event.code, event.keysym, event.pressed)
+        if console is not None and not self._is_view_only():
+            console.send_keys(events)
 
     def _is_view_only(self) -> bool:
         console = self._page.console
@@ -151,10 +145,11 @@ class ConsoleTools(QObject):
 
     def _send_key(self, code: int, keysym: int, pressed: bool) -> None:
         """To whatever the console shows now: the VM may have been restarted while the dialog is open."""
+        from guivm.console.typing import KeyEvent
+
         console = self._page.console
-        source = console.source() if console is not None else None
-        if source is not None:
-            source.send_key(code, keysym, pressed)
+        if console is not None:
+            console.send_keys((KeyEvent(code, keysym, pressed),))
 
     @Slot(str)
     def _on_layout(self, layout: str) -> None:

@@ -78,7 +78,7 @@ class ConsoleWindows(QObject):
         if page is None:
             return
         if self._ending:
-            page.close_tools()
+            page.features.close()
             page.disconnect_source()
             page.deleteLater()
             return

@@ -45,8 +45,10 @@ CONSOLE_ZOOM = Setting("console/zoom-percent", 100)  # of the scale "free"
 DISPLAY_QUALITY = Setting("console/quality", "auto")  # a value of guivm.console.frame.Quality
 INPUT_METHOD = Setting("console/input-method", False)
 KEY_COMBOS: Setting[list[str]] = Setting("console/key-combos", [])  # the person's own, see guivm.console.key_combos
-# Left with the desktop while a console is captured; unset: guivm.console.desktop_shortcuts.DEFAULT_SHORTCUTS
-DESKTOP_SHORTCUTS: Setting[list[str]] = Setting("console/desktop-shortcuts", ["default"])
+DESKTOP_SHORTCUTS: Setting[list[str]] = Setting(  # left with the desktop while a console is captured
+    "console/desktop-shortcuts",
+    ["Volume Up", "Volume Down", "Volume Mute", "Monitor Brightness Up", "Monitor Brightness Down"],
+)
 PICTURE_DIR = Setting("console/picture-dir", "")  # where screenshots and videos go; empty: the desktop's Pictures
 TYPING_RATE = Setting("console/typing-rate", 0)  # characters a second; 0: the fastest that loses nothing
 # Console, kept for each VM: see for_vm

@@ -81,7 +81,7 @@ class ConsoleDeck(QStackedWidget):
 
     def _forget_old(self) -> None:
         """Keep the last few, and those that record."""
-        idle = [key for key, page in self._pages.items() if not page.is_recording]
+        idle = [key for key, page in self._pages.items() if not page.features.is_recording]
         for key in idle[: max(0, len(self._pages) - _KEPT_CONSOLES)]:
             if self._pages[key] is not self.currentWidget():
                 self._discard(self._pages.pop(key))
@@ -111,7 +111,7 @@ class ConsoleDeck(QStackedWidget):
 
     def disconnect_all(self) -> None:
         for page in self._pages.values():
-            page.close_tools()
+            page.features.close()
             page.disconnect_source()
 
     def update_vm(self, vm: VmInfo) -> None:
@@ -120,7 +120,7 @@ class ConsoleDeck(QStackedWidget):
             page.set_vm(vm)
 
     def _discard(self, page: ConsolePage) -> None:
-        page.close_tools()
+        page.features.close()
         page.disconnect_source()
         self.removeWidget(page)
         page.hide()

@@ -13,7 +13,7 @@ from guivm.console.rfb_source import RfbSource
 from guivm.console.source import ClipboardPolicy, KeyboardLeds, PowerAction, SourceFeature, SourceState
 from guivm.engine.job_types import ConsoleEndpoint
 from tests.e2e.test_console_qemu import Qemu
-from tests.helpers.boot_sector import CAPS_LOCK_LAMP, write_boot_sector
+from tests.helpers.boot_sector import BEEP, CAPS_LOCK_LAMP, write_boot_sector
 
 pytestmark = pytest.mark.e2e
 
@@ -115,3 +115,30 @@ def test_locks(qtbot: QtBot, source: RfbSource, qemu: Qemu) -> None:
     source.ledsChanged.connect(lit.append)
     qemu.command("cont")
     qtbot.waitUntil(lambda: KeyboardLeds.CAPS_LOCK in lit, timeout=20_000)
+
+
+def test_sound(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest beeps through its speaker; the player on PATH is ours and writes down what it gets."""
+    heard = tmp_path / "heard"
+    player = tmp_path / "paplay"
+    player.write_text(f"#!/bin/sh\nexec /bin/cat > {heard}\n")
+    player.chmod(0o755)
+    (tmp_path / "beeper").mkdir()
+    qemu = Qemu(
+        tmp_path / "beeper",
+        *write_boot_sector(tmp_path / "beep", BEEP),
+        *("-audiodev", "none,id=a", "-machine", "pcspk-audiodev=a"),
+        *("-vnc", f"unix:{tmp_path}/loud,audiodev=a"),
+    )
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    source = RfbSource(ConsoleEndpoint(unix_path=str(tmp_path / "loud")))
+    try:
+        source.set_sound(True)
+        with qtbot.waitSignal(source.stateChanged, timeout=10_000):
+            source.open()
+        qtbot.waitUntil(lambda: heard.exists() and any(heard.read_bytes()), timeout=20_000)
+    finally:
+        source.close()
+        source.deleteLater()
+        qemu.close()
+    assert heard.stat().st_size % 4 == 0

@@ -16,6 +16,12 @@ from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture
 
 
+@pytest.fixture(autouse=True)
+def _no_button_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever other tests left pressed."""
+    monkeypatch.setattr(QGuiApplication, "mouseButtons", lambda: Qt.MouseButton.NoButton)
+
+
 @pytest.fixture
 def source() -> FakeSource:
     value = FakeSource()
@@ -119,6 +125,16 @@ def test_not_while_something_is_dragged(
     assert source.sizes == []
     pressed[0] = Qt.MouseButton.NoButton
     qtbot.waitUntil(lambda: source.sizes == [(1000, 700)])
+
+
+def test_a_lost_release_does_not_last_for_ever(
+    qtbot: QtBot, policy: AutoResize, source: FakeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.show(picture(640, 480))
+    monkeypatch.setattr(QGuiApplication, "mouseButtons", lambda: Qt.MouseButton.LeftButton)
+    policy._timer.setInterval(1)
+    policy.set_view(1000, 700)
+    qtbot.waitUntil(lambda: source.sizes[-1] == (1000, 700))
 
 
 def test_the_console_asks_for_its_device_pixels(qtbot: QtBot, source: FakeSource) -> None:

@@ -35,7 +35,7 @@ def test_opengl_shows_what_raster_shows() -> None:
     logged = [line["text"] for line in lines if line["check"] == "log"]
     assert logged == ["OpenGL is not used for this console any more: tried."]
     checks = {line["check"]: line for line in lines if line["check"] != "log"}
-    raster = {"one to one", "actual", "paused", "overlaid", "failed"}
+    raster = {"one to one", "actual", "paused", "overlaid", "under a bar", "failed"}
     crisp = {"integer", "integer, damaged", "free, scrolled", "free, scrolled, damaged"}
     smooth = {
         "fit",

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from guivm.console.pointer import guest_cursor
 from guivm.console.source import CursorShape, Head, KeyboardLeds, PointerButton, PointerMode
 from guivm.console.touch import LONG_PRESS_MS
+from guivm.console.typing import KeyEvent
 from guivm.console.viewport import round_half_up
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
@@ -351,3 +352,19 @@ def test_touch_with_a_relative_mouse(console: ConsoleWidget, source: FakeSource,
     fingers.move(start + QPoint(30, 5))
     assert source.pointers == [(10, 5, NONE)]
     fingers.up(start)
+
+
+# --- keys nobody presses ----------------------------------------------------------------------------------
+
+
+def test_keys_of_a_menu_go_to_the_guest_unless_view_only(console: ConsoleWidget, source: FakeSource) -> None:
+    events = (KeyEvent(29, 0xFFE3, True), KeyEvent(29, 0xFFE3, False))
+    console.send_keys(events)
+    assert source.keys == [tuple(event) for event in events]
+    console.set_view_only(True)
+    console.send_keys(events)
+    assert len(source.keys) == 2
+    console.set_view_only(False)
+    console.set_face(ConsoleFace.PAUSED)
+    console.send_keys(events)
+    assert len(source.keys) == 2

@@ -12,13 +12,22 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
+from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
 from guivm.console.frame import ClipboardPolicy, KeyboardLeds, Quality, SourceSecurity
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
 from guivm.views.console_window import ConsoleWindow
 from guivm.views.messages import Message, Severity
-from guivm.views.settings import AUTO_RESIZE, DISPLAY_QUALITY, KEY_COMBOS, PICTURE_DIR, Settings, for_vm
+from guivm.views.settings import (
+    AUTO_RESIZE,
+    DESKTOP_SHORTCUTS,
+    DISPLAY_QUALITY,
+    KEY_COMBOS,
+    PICTURE_DIR,
+    Settings,
+    for_vm,
+)
 from tests.helpers.console_stage import BLUE, Displays, Stage
 from tests.helpers.fake_engine import FakeEngine
 
@@ -43,18 +52,18 @@ def stage(
     settings.set(PICTURE_DIR, str(tmp_path / "pictures"))
     value = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
     yield value
-    value.page.close_tools()
+    value.page.features.close()
 
 
 @pytest.fixture
 def told(stage: Stage) -> list[Message]:
     messages: list[Message] = []
-    stage.page.told.connect(messages.append)
+    stage.page.features.told.connect(messages.append)
     return messages
 
 
 def run(stage: Stage, action_id: str) -> None:
-    stage.page.run_action(action_id, stage.window)
+    stage.page.features.run(action_id, stage.window)
 
 
 # --- keys -------------------------------------------------------------------------------------------------
@@ -76,8 +85,8 @@ def test_an_action_waits_for_the_picture(stage: Stage, displays: Displays) -> No
 def test_view_only_sends_nothing(stage: Stage, displays: Displays, told: list[Message]) -> None:
     source = stage.live(displays)
     run(stage, "view-only")
-    assert stage.page.is_on("view-only")
-    assert stage.page.status.view_only.isVisible()
+    assert stage.page.features.is_on("view-only")
+    assert stage.page.features.status.view_only.isVisible()
     run(stage, "send-ctrl-alt-del")
     assert source.keys == []
     assert told[-1].severity is Severity.INFO
@@ -145,8 +154,8 @@ def test_a_folder_that_cannot_be_written_is_said(
     run(stage, "record-session")
     qtbot.waitUntil(lambda: bool(told))
     assert told[0].severity is Severity.ERROR
-    assert not stage.page.is_on("record-session")
-    assert not stage.page.status.record.isVisible()
+    assert not stage.page.features.is_on("record-session")
+    assert not stage.page.features.status.record.isVisible()
 
 
 # --- recording --------------------------------------------------------------------------------------------
@@ -157,18 +166,18 @@ def test_a_session_is_recorded_over_a_connection_of_its_own(
 ) -> None:
     stage.live(displays)
     run(stage, "record-session")
-    assert stage.page.is_on("record-session")
+    assert stage.page.features.is_on("record-session")
     qtbot.waitUntil(lambda: len(displays.sources) == 2)
     assert displays.sources[0].closed
     displays.sources[1].show(BLUE)
-    assert stage.page.status.record.isVisible()
+    assert stage.page.features.status.record.isVisible()
     stage.window.hide()
     assert stage.page.has_source, "what is recorded goes on while nobody looks"
     run(stage, "record-session")
     qtbot.waitUntil(lambda: bool(told))
     assert told[-1].severity is Severity.SUCCESS
     assert [path.suffix for path in (tmp_path / "pictures").iterdir()] == [".guivm-rec"]
-    assert not stage.page.status.record.isVisible()
+    assert not stage.page.features.status.record.isVisible()
 
 
 # --- clipboard --------------------------------------------------------------------------------------------
@@ -188,28 +197,28 @@ def test_the_clipboard_follows_its_policy(stage: Stage, displays: Displays, sett
     clipboard = QGuiApplication.clipboard()
     clipboard.setText("one")
     source = stage.live(displays)
-    stage.page.status.clipboardChosen.emit("to-guest")
+    stage.page.features.status.clipboardChosen.emit("to-guest")
     assert source.policy is ClipboardPolicy.TO_GUEST
     assert source.clipboards == ["one"]
     source.clipboardReceived.emit("from the guest")
     assert clipboard.text() == "one"
-    stage.page.status.clipboardChosen.emit("both")
+    stage.page.features.status.clipboardChosen.emit("both")
     source.clipboardReceived.emit("from the guest")
     assert clipboard.text() == "from the guest"
     assert source.clipboards == ["one"], "what came from the guest does not go back to it"
     clipboard.setText("two")
     assert source.clipboards == ["one", "two"]
-    assert "both ways" in stage.page.status.clipboard.text()
+    assert "both ways" in stage.page.features.status.clipboard.text()
 
 
 def test_a_policy_is_remembered_for_its_vm(
     qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays, stage: Stage
 ) -> None:
-    stage.page.preferences.set_clipboard("from-guest")
+    stage.page.features.preferences.set_clipboard("from-guest")
     again = Stage(qtbot, bridge, settings, fake_engine, stage.key)
-    assert again.page.preferences.clipboard == "from-guest"
+    assert again.page.features.preferences.clipboard == "from-guest"
     other = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("fedora", S.OFF))
-    assert other.page.preferences.clipboard == "off"
+    assert other.page.features.preferences.clipboard == "off"
 
 
 # --- preferences ------------------------------------------------------------------------------------------
@@ -223,9 +232,13 @@ def test_auto_resize_and_quality_reach_the_console(stage: Stage, displays: Displ
     assert source.quality is Quality.BEST
     run(stage, "auto-resize")
     assert settings.get(for_vm(AUTO_RESIZE, stage.key.uuid))
-    assert stage.page.is_on("auto-resize")
+    assert stage.page.features.is_on("auto-resize")
     run(stage, "sound")
     assert source.sound
+
+
+def test_the_desktops_shortcuts_are_those_the_console_knows() -> None:
+    assert tuple(DESKTOP_SHORTCUTS.default) == DEFAULT_SHORTCUTS
 
 
 def test_zooming_is_remembered(stage: Stage, displays: Displays, settings: Settings) -> None:
@@ -245,7 +258,7 @@ def test_zooming_is_remembered(stage: Stage, displays: Displays, settings: Setti
 
 def test_the_status_line_tells_who_has_the_keyboard(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
     source = stage.live(displays)
-    console, status = stage.page.console, stage.page.status
+    console, status = stage.page.console, stage.page.features.status
     assert console is not None
     assert status.isVisible()
     assert "Click" in status.capture.text()
@@ -342,7 +355,7 @@ def test_the_bar_switches_view_only(console_window: ConsoleWindow, stage: Stage)
     control = console_window.full_screen
     assert control is not None
     QTest.mouseClick(control.bar.view_only, Qt.MouseButton.LeftButton)
-    assert stage.page.is_on("view-only")
+    assert stage.page.features.is_on("view-only")
     assert control.bar.view_only.isChecked()
     console_window.actions_of_vm.action("view-only").trigger()
     assert not control.bar.view_only.isChecked()

@@ -136,4 +136,5 @@ def test_it_is_as_large_as_the_console_and_shades_what_is_not_chosen(
     assert shown.pixelColor(at(console, 100, 100)).lightness() == 255
     assert shown.pixelColor(at(console, 200, 100)).lightness() < 200
     assert console.guest_rect_to_widget(picker.selection()).contains(QPointF(at(console, 150, 150)))
-    picker.cancel()
+    QTest.mouseRelease(picker, Qt.MouseButton.LeftButton, pos=at(console, 150, 150))
+    assert picker.isHidden()

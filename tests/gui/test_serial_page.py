@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from guivm.engine.requests import OpenSerial
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError, InUseError, UnsupportedError
 from guivm.views.bridge import Bridge
+from guivm.views.serial_deck import SerialDeck
 from guivm.views.serial_page import BUSY_TRIES, SerialPage
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.serial_lines import SerialLines
@@ -210,8 +212,6 @@ def test_an_answer_nobody_waits_for_is_closed(stage: Stage, fake_engine: FakeEng
 def test_unknown_leaves_the_line_alone(stage: Stage) -> None:
     stage.connected()
     vm = stage.page._vm
-    from dataclasses import replace
-
     stage.page.set_vm(replace(vm, state=S.UNKNOWN))
     assert stage.page.has_source
     stage.page.set_vm(vm)
@@ -306,3 +306,28 @@ def test_a_page_that_is_deleted_gives_the_line_back(stage: Stage) -> None:
     stage.page.disconnect_source()
     stage.page.deleteLater()
     stage.qtbot.waitUntil(lambda: stage.lines.all_given_back)
+
+
+def test_the_deck_keeps_the_pages_of_the_vms_shown_last(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, lines: SerialLines
+) -> None:
+    deck = SerialDeck(bridge)
+    qtbot.addWidget(deck)
+    deck.resize(600, 400)
+    deck.show()
+    vms = []
+    for number in range(6):
+        vm = fake_engine.vm(fake_engine.add_vm(f"vm{number}", S.RUNNING))
+        assert vm is not None
+        vms.append(vm)
+    pages = [deck.show_vm(vm) for vm in vms]
+    assert deck.count() == 4
+    assert deck.show_vm(vms[5]) is pages[5]
+    assert deck.current_page is pages[5]
+    qtbot.waitUntil(lambda: pages[5].has_source)
+    deck.update_vm(replace(vms[5], state=S.OFF))
+    assert not pages[5].has_source
+    deck.forget(vms[5].key)
+    assert deck.count() == 3
+    deck.disconnect_all()
+    qtbot.waitUntil(lambda: lines.all_given_back)

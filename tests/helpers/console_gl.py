@@ -149,6 +149,11 @@ def main() -> int:
     for picker in pickers:
         picker.cancel()
     scene.settle()
+    scene.consoles[1].set_overlaid(True)
+    scene.settle()
+    say("under a bar", gl=scene.uses_gl(), worst=scene.worst())
+    scene.consoles[1].set_overlaid(False)
+    scene.settle()
     for console in scene.consoles:
         console.move(console.x(), 5)
     scene.settle()

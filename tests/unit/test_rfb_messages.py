@@ -14,6 +14,7 @@ from guivm.console.rfb import wire
 from guivm.console.rfb.encoding_choice import LOCAL, EncodingChooser
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.events import (
+    CursorChanged,
     FeaturesChanged,
     HeadsChanged,
     Refused,
@@ -112,6 +113,19 @@ def test_power() -> None:
     feed(session, b"\xfa\0\x01\0")
     (event,) = session.take_events()
     assert isinstance(event, Refused)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_cursor_of_two_colours(step: int) -> None:
+    """Foreground and background, then a bit for the colour and a bit for being there."""
+    session = connected(8, 8)
+    body = bytes([10, 20, 30, 200, 210, 220]) + b"\x80" + b"\xc0"
+    feed(session, srv.update(srv.rect(1, 0, 3, 1, srv.X_CURSOR, body)), step)
+    event = session.take_events()[0]
+    assert isinstance(event, CursorChanged)
+    assert event.cursor is not None
+    assert event.cursor.pixels[0, :2].tolist() == [[30, 20, 10, 255], [220, 210, 200, 255]]
+    assert event.cursor.pixels[0, 2, 3] == 0
 
 
 def test_sound() -> None:

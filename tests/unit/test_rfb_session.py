@@ -345,6 +345,13 @@ STREAM = b"".join(
         ),
         srv.update(srv.extended_size(50, 20), srv.raw(0, 0, srv.picture(50, 20, 3))),
         b"\x03\0\0\0" + struct.pack(">I", 3) + b"abc",
+        srv.clipboard(0x1F000001, bytes(4)),
+        srv.clipboard(0x08000001),
+        b"\xfa\0\x01\x01",
+        srv.update(srv.rect(0, 0, 0, 0, srv.SOUND), srv.rect(0, 0, 0, 0, srv.LED_STATE, b"\x04")),
+        b"\xff\x01\0\x01" + b"\xff\x01\0\x02\0\0\0\x08SOUNDING" + b"\xff\x01\0\0",
+        srv.update(*[srv.raw(x, 3, srv.picture(4, 4, x)) for x in range(0, 44, 3)], srv.raw(0, 0, srv.picture(3, 4))),
+        srv.update(srv.extended_size(50, 20, reason=1, status=3)),
         srv.update(srv.rect(0, 0, 50, 1, srv.RAW, bytes(200)), srv.rect(0, 0, 0, 0, srv.LAST_RECT), count=900),
     ]
 )

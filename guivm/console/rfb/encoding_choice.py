@@ -48,8 +48,7 @@ class EncodingChoice:
             wanted.append(Encoding.COMPRESS_0 + self.compression)
         if self.jpeg is not None:
             wanted.append(Encoding.QUALITY_0 + self.jpeg)
-        pseudo = (one for one in PSEUDO_ENCODINGS if one is not Encoding.X_CURSOR or one in available)
-        return [*wanted, *pseudo]
+        return [*wanted, *PSEUDO_ENCODINGS]
 
 
 LOCAL = EncodingChoice((Encoding.RAW,))

@@ -35,6 +35,7 @@ from guivm.console.rfb.updates import Updates
 from guivm.console.rfb.wire import Screen, ServerMessage, SoundOperation
 
 _BUFFERS_AT_ONCE = 256  # iovec entries; Linux takes 1024
+_BELL = Bell()
 SOUND_CHANNELS, SOUND_RATE = 2, 48_000  # and signed 16 bits, little-endian
 
 Tap = Callable[[memoryview], None]
@@ -291,7 +292,7 @@ class RfbSession:
     def set_choice(self, choice: EncodingChoice) -> None:
         """Ask for other encodings from now on."""
         self._choice = choice
-        if self._asked:
+        if self._asked:  # else: with the first list
             self._ask_for_encodings()
 
     def nudge(self) -> None:
@@ -324,7 +325,8 @@ class RfbSession:
                 if self._sound_wanted is not self._sound:
                     self._switch_sound()
             elif kind == ServerMessage.BELL:
-                self._events.append(Bell())
+                if not self._events or self._events[-1] != _BELL:  # a storm of them is one
+                    self._events.append(_BELL)
             elif kind == ServerMessage.CUT_TEXT:
                 yield from self._cut_text()
             elif kind == ServerMessage.COLOUR_MAP:

@@ -151,6 +151,9 @@ class Updates:
         elif encoding == Encoding.CURSOR_WITH_ALPHA:
             shape = yield from cursors.alpha_cursor(inbox, x, y, width, height, is_qemu=self.is_qemu)
             self._tell(CursorChanged(shape))
+        elif encoding == Encoding.X_CURSOR:
+            shape = yield from cursors.two_colour_cursor(inbox, x, y, width, height)
+            self._tell(CursorChanged(shape))
         elif encoding == Encoding.DESKTOP_SIZE:
             self._resize(width, height)
         elif encoding == Encoding.EXTENDED_DESKTOP_SIZE:

@@ -33,8 +33,6 @@ from guivm.views.settings import (
 )
 from guivm.views.theme import GRID
 
-_DEFAULT = ["default"]
-
 
 class ConsoleSection(QScrollArea):
     """Every change applies at once. GUI thread."""
@@ -159,7 +157,7 @@ class ConsoleSection(QScrollArea):
         for box, setting in ((self.host_key, HOST_KEY), (self.scale, CONSOLE_SCALE), (self.quality, DISPLAY_QUALITY)):
             index = box.findData(settings.get(setting))
             box.setCurrentIndex(index if index >= 0 else box.findData(setting.default))
-        self.shortcuts.setText(", ".join(_kept(settings)))
+        self.shortcuts.setText(", ".join(settings.get(DESKTOP_SHORTCUTS)))
         self.input_method.setChecked(settings.get(INPUT_METHOD))
         self.place.setText(settings.get(PICTURE_DIR) or str(picture_dir(settings)))
 
@@ -192,9 +190,9 @@ class ConsoleSection(QScrollArea):
         from guivm.console.desktop_shortcuts import is_shortcut
 
         kept = [part for text in self.shortcuts.text().split(",") if (part := text.strip()) and is_shortcut(part)]
-        if kept != _kept(self._settings):
+        if kept != self._settings.get(DESKTOP_SHORTCUTS):
             self._settings.set(DESKTOP_SHORTCUTS, kept)
-        self.shortcuts.setText(", ".join(_kept(self._settings)))
+        self.shortcuts.setText(", ".join(self._settings.get(DESKTOP_SHORTCUTS)))
 
     @Slot()
     def _on_combos(self) -> None:
@@ -220,10 +218,3 @@ class ConsoleSection(QScrollArea):
     @Slot(str)
     def _on_folder_chosen(self, folder: str) -> None:
         self._settings.set(PICTURE_DIR, str(Path(folder)))
-
-
-def _kept(settings: Settings) -> list[str]:
-    from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
-
-    own = settings.get(DESKTOP_SHORTCUTS)
-    return list(DEFAULT_SHORTCUTS) if own == _DEFAULT else own

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from guivm.console.rfb.decoders.pixels import PIXEL, Pixels
 from guivm.console.rfb.errors import RfbError
 
-_FEW = 96  # runs that are read one by one before numpy is worth its calls
+_FEW = 48  # runs that are read one by one before numpy is worth its calls
 _RUN = 0x80
 _ON = 0xFF  # the length goes on
 _CHUNK = 2048

@@ -131,6 +131,14 @@ def build_parser() -> argparse.ArgumentParser:
     add("console", "open the console of a virtual machine in a window", json_output=False).add_argument(
         "vm", metavar="VM"
     )
+    serial = add("serial", "use the serial console in this terminal; Ctrl+] leaves", json_output=False)
+    serial.add_argument("vm", metavar="VM")
+    serial.add_argument(
+        "--device", metavar="ALIAS", default="", help="which serial line, e.g. serial1; default: the first"
+    )
+    serial.add_argument("--take-over", action="store_true", help="even if somebody else has it open")
+    play = add("play", "play a session recording in a window", json_output=False)
+    play.add_argument("file", metavar="FILE", type=Path)
     shot = add("screenshot", "save a picture of a virtual machine's screen")
     shot.add_argument("vm", metavar="VM")
     shot.add_argument("file", metavar="FILE", type=Path, help="where to save it; .png, .ppm, .jpg or .bmp")
@@ -175,6 +183,10 @@ def main(argv: Sequence[str]) -> int:
             from guivm.app import run_console
 
             return run_console(uris, arguments.vm)
+        if arguments.verb == "play":
+            from guivm.app import run_player
+
+            return run_player(arguments.file)
         if arguments.verb in AUTOMATION_VERBS:
             from guivm.automation.command import begin
 
@@ -232,7 +244,7 @@ class Session:
         """Do ``arguments.verb``; raises GuivmError."""
         from guivm.engine import requests
 
-        self._as_json = arguments.json
+        self._as_json = getattr(arguments, "json", False)
         hosts = self._connect(uris)
         match arguments.verb:
             case "list":
@@ -245,6 +257,8 @@ class Session:
                 self._delete(self._find(hosts, arguments.vm), arguments)
             case "screenshot":
                 self._screenshot(self._find(hosts, arguments.vm), arguments.file)
+            case "serial":
+                self._serial(self._find(hosts, arguments.vm), arguments)
             case "automate" | "type" | "key":
                 return self._automate(self._find(hosts, arguments.vm), arguments.task)
             case verb:
@@ -329,6 +343,13 @@ class Session:
                 )
 
     # --- verbs ----------------------------------------------------------------------------------------
+
+    def _serial(self, vm: VmInfo, arguments: argparse.Namespace) -> None:
+        from guivm.console.serial.interactive import run_serial
+        from guivm.engine.requests import OpenSerial
+
+        print(f"“{vm.name}”: Ctrl+] leaves.", file=sys.stderr)
+        run_serial(self._ask(OpenSerial(vm.key, arguments.device, arguments.take_over)))
 
     def _list(self, hosts: Sequence[HostId], wanted: str) -> None:
         vms = [vm for host in hosts for vm in self._engine.vms(host)]

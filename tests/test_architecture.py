@@ -31,7 +31,7 @@ FORBIDDEN = {
     "views": (*LIBVIRT, "guivm.app", "guivm.cli"),
 }
 # Never imported at module level on the way to the window: they cost start-up time and memory.
-HEAVY = ("pyqtgraph", "lxml", "vncdotool", "twisted", "PIL", "cryptography", "libvirt")
+HEAVY = ("pyqtgraph", "lxml", "vncdotool", "twisted", "PIL", "cryptography", "pyte", "wcwidth", "libvirt")
 
 
 def modules(room: str) -> list[Path]:
@@ -126,7 +126,7 @@ def test_the_list_is_shown_without_what_only_others_need(tmp_path: Path) -> None
     rows, *loaded = done.stdout.split()
     assert rows == "1"
     late = (
-        *("numpy", "lxml", "pyqtgraph", "vncdotool", "twisted", "cryptography", "PIL"),
+        *("numpy", "lxml", "pyqtgraph", "vncdotool", "twisted", "cryptography", "PIL", "pyte", "wcwidth"),
         *("guivm.cli", "guivm.console", "guivm.views.dialogs", "guivm.views.forms", "guivm.views.console_page"),
         *("guivm.engine.requests", "guivm.engine.job_types", "guivm.engine.operations", "guivm.engine.capabilities"),
     )

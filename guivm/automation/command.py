@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from guivm.automation import statements as st
 from guivm.automation.language import DEFAULT_RATE
 from guivm.automation.script import MAX_SCRIPT_BYTES, Line, Script, ScriptError, parse
-from guivm.errors import GuivmError, OperationError
+from guivm.errors import ConsoleError, GuivmError, OperationError
 
 if TYPE_CHECKING:
     from guivm.automation.remote import CancelFlag
@@ -121,7 +121,11 @@ def perform(task: Task, endpoint: ConsoleEndpoint, *, as_json: bool) -> bool:
     from guivm.automation.gate import Gate
 
     with Gate(endpoint) as gate:
-        done = perform_at(task, gate.path, as_json=as_json)
+        try:
+            done = perform_at(task, gate.path, as_json=as_json)
+        except ConsoleError as error:
+            gate.finish()
+            raise gate.error or error from error  # the gate knows why the display was lost
         gate.finish()
     return done
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 256 << 10
 _NUDGE_S = 0.1
-_FRAME_S = 0.05  # between two looks at a screen that moves
+FRAME_S = 0.05
 _RELEASE_S = 2.0
 
 # What vncdotool raises over bytes it cannot make sense of.
@@ -203,10 +203,18 @@ class Remote:
             if self.size == size:
                 return
 
-    def watch(self, is_seen: Callable[[], bool], deadline: float, *, every_s: float | None = None) -> bool:
+    def watch(
+        self,
+        is_seen: Callable[[], bool],
+        deadline: float,
+        *,
+        every_s: float | None = None,
+        rest_s: float = FRAME_S,
+    ) -> bool:
         """Ask ``is_seen`` about the present screen and then after each change, until it is so or the deadline.
 
-        ``every_s``: also ask it so often when nothing changes. Raises CancelledError, ConsoleError.
+        ``every_s``: also ask it so often when nothing changes; ``rest_s``: how long to wait after a change, so that
+        a screen in motion is not looked at too often. Raises CancelledError, ConsoleError.
         """
         client = self._client
         self.refresh(max(deadline, time.monotonic() + 5.0))
@@ -220,8 +228,7 @@ class Remote:
                 seen = client.updates
                 until = deadline if every_s is None else min(deadline, time.monotonic() + every_s)
                 if self._nudging(lambda seen=seen: client.updates != seen, until):  # type: ignore[misc]
-                    # A screen in motion is not looked at more often than that.
-                    self.wait(lambda: False, min(deadline, time.monotonic() + _FRAME_S))
+                    self.wait(lambda: False, min(deadline, time.monotonic() + rest_s))
             return True
         finally:
             client.follows = False

@@ -32,7 +32,7 @@ _HOLD_S = 0.05  # how long a combination or a button is held
 _DRAG_STEPS = 20
 _DRAG_STEP_S = 0.02
 _STILL_PIXELS = 300  # a blinking text cursor, with room to spare
-_TEXT_EVERY_S = 1.0
+_TEXT_REST_S = 0.3  # between two readings of a screen that moves
 _MAX_TEXT_BYTES = 1 << 20
 
 TextReader = Callable[["NDArray[np.uint8]", Rect | None], str]
@@ -301,7 +301,7 @@ class Runner:
             seen.append(" ".join(read(bgrx, region).split()))
             return needle in seen[-1]
 
-        if not self._remote.watch(is_seen, time.monotonic() + wanted.timeout_s):
+        if not self._remote.watch(is_seen, time.monotonic() + wanted.timeout_s, rest_s=_TEXT_REST_S):
             last = clean_line(seen[-1][-200:]) if seen else ""
             raise ExpectationError(
                 f"The text “{needle}” did not appear {_within(wanted.timeout_s)}; "

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from guivm.console.audio import GuestSound
 from guivm.console.dial import dial
@@ -68,13 +69,16 @@ from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
 from guivm.console.rfb.security import Login
 from guivm.console.rfb.session import SOUND_CHANNELS, SOUND_RATE, Phase, RfbSession, Tap
 from guivm.console.transport import Transport
-from guivm.console.tunnel import Tunnel
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
+
+if TYPE_CHECKING:
+    from guivm.console.tunnel import Tunnel
 
 __all__ = ["LinkTimes", "News", "RfbLink"]
 
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again
+_CLOSE_S = 0.03
 _BELL_INTERVAL_S = 0.1  # nobody needs to hear more
 _STALE_DAMAGE_S = 0.1  # an update that takes longer than this is shown in parts
 
@@ -124,6 +128,7 @@ class RfbLink:
             ),
             choice=LOCAL if chooser is None else chooser.choice,
             tap=tap,
+            pauses=True,
         )
         self._gauge = None if chooser is None else Gauge(self._session, chooser, asks_once=endpoint.encodings_once)
         self._feeder = InputFeeder(self._session, self._gauge)
@@ -160,8 +165,8 @@ class RfbLink:
             self._thread.join(timeout_s)
 
     def close(self) -> None:
-        """:meth:`stop`, for signals with arguments of their own."""
-        self.stop()
+        """:meth:`stop` for the GUI thread, which waits no longer than nobody notices; the thread ends by itself."""
+        self.stop(_CLOSE_S)
 
     def take_news(self) -> News:
         with self._lock:
@@ -322,16 +327,18 @@ class RfbLink:
                 if session.phase is not Phase.HANDSHAKE:
                     handshake_end = None
                     self._tell_locked(News(security=self._security()))
-            stall_end = self._stall.check(now)
+            stall_end = self._stall.check(now, has_picture=self._shown)
             deadlines = [d for d in (handshake_end, stall_end, move_due, nudge_due) if d is not None]
-            if transport.has_more:
+            if transport.has_more or session.is_paused:
                 deadlines.append(now)
             in_message = session.phase is Phase.MESSAGE
             events = transport.events | (select.POLLOUT if self._unsent else 0)
             ready = self._wait(transport.sock, events, min(deadlines, default=None))
             if handshake_end is not None and time.monotonic() >= handshake_end:
                 raise _too_late()
-            if ready & ~select.POLLOUT or transport.has_more or (ready and transport.events & select.POLLOUT):
+            if session.is_paused:
+                self._go_on()
+            elif ready & ~select.POLLOUT or transport.has_more or (ready and transport.events & select.POLLOUT):
                 count = self._receive(transport)
                 self._stall.received += count
                 if self._gauge is not None:
@@ -370,7 +377,7 @@ class RfbLink:
         """Read until there is no more for now, or a burst is full."""
         session = self._session
         total = 0
-        while total < _BURST_BYTES and not self._stopping and session.tls_wanted is None:
+        while total < _BURST_BYTES and not self._stopping and not session.is_paused and session.tls_wanted is None:
             try:
                 count = transport.receive(session.buffers())
             except BlockingIOError:
@@ -390,6 +397,13 @@ class RfbLink:
             self._flush(transport)
         return total
 
+    def _go_on(self) -> None:
+        """With what is received already, and took so long that something else had its turn."""
+        try:
+            self._session.received(0)
+        finally:
+            self._publish(ended=False)
+
     def _publish(self, *, ended: bool) -> None:
         """Move what the session has to tell into the mailbox."""
         session = self._session
@@ -399,12 +413,12 @@ class RfbLink:
                 case UpdateEnded(pixels=pixels):
                     complete = complete or pixels
                     self._update_since = 0.0
-                case Resized(framebuffer=framebuffer):
+                case Resized(framebuffer=framebuffer, heads=heads):
                     complete = False
                     with self._lock:
                         self._damage = Damage(framebuffer.width, framebuffer.height)
                         self._damage_told = False
-                        self._tell(News(framebuffer=framebuffer))
+                        self._tell(News(framebuffer=framebuffer, heads=heads or None))
                 case CursorChanged(cursor=cursor):
                     self._tell_locked(News(cursor=(cursor,)))
                 case PointerModeChanged(mode=mode):

@@ -18,12 +18,13 @@ class LinkTimes:
     handshake: float = 10.0
     stall: float = 30.0  # a message that was begun must bring ``stall_bytes`` in this time, or end
     stall_bytes: int = 4096
+    picture: float = 30.0  # a first picture has to be on its way after so long
     move_interval: float = 1 / 60
-    nudge: float = 0.1  # how long a visible QEMU may be silent before it is reminded of us
+    nudge: float = 0.06  # how long a visible QEMU may be silent before it is reminded of us
 
 
 class StallWatch:
-    """One message must not drip for ever."""
+    """One message must not drip for ever, and a first picture must come."""
 
     def __init__(self, session: RfbSession, times: LinkTimes) -> None:
         self.received = 0  # bytes, since the last look that was content
@@ -31,13 +32,14 @@ class StallWatch:
         self._times = times
         self._message = 0
         self._since = 0.0
+        self._idle_since: float | None = None  # connected, and without a picture
 
-    def check(self, now: float) -> float | None:
-        """Deadline of the message under way, or None between messages. Raises RfbError."""
+    def check(self, now: float, *, has_picture: bool) -> float | None:
+        """Deadline of what is waited for, or None where there is none. Raises RfbError."""
         session, times = self._session, self._times
         if session.phase is not Phase.MESSAGE:
             self._message = 0
-            return None
+            return None if has_picture or session.phase is not Phase.IDLE else self._check_picture(now)
         enough = self.received >= times.stall_bytes
         if self._message != session.messages or (enough and now >= self._since + times.stall):
             self._message, self._since, self.received = session.messages, now, 0
@@ -47,6 +49,18 @@ class StallWatch:
                 summary="The display's server stopped in the middle of a message.",
             )
         return self._since + times.stall
+
+    def _check_picture(self, now: float) -> float:
+        if self._idle_since is None:
+            self._idle_since = now
+        deadline = self._idle_since + self._times.picture
+        if now >= deadline:
+            raise RfbError(
+                f"no picture came in {self._times.picture:g} s",
+                summary="The display's server sends no picture.",
+                advice="Reconnect to try again.",
+            )
+        return deadline
 
 
 class Nudger:

@@ -89,7 +89,7 @@ class RfbSource(DisplaySource):
         if self._state is not SourceState.DISCONNECTED:
             self._closed = True
             self._state = SourceState.DISCONNECTED
-        self._link.stop()
+        self._link.close()
 
     def take_damage(self) -> list[Rect]:
         return self._link.take_damage()

@@ -19,7 +19,7 @@ from guivm.console.terminal_keys import bytes_for
 from guivm.console.terminal_view import TerminalView
 from guivm.text import clean_line
 
-_PORTION = 512  # bytes carried out between two looks at the clock
+_PORTION = 256  # bytes carried out between two looks at the clock
 _BUDGET_S = 0.005  # then the event loop has its turn
 _PASTE_LIMIT = 512 << 10  # characters
 

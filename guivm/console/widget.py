@@ -27,7 +27,7 @@ from guivm.console.auto_resize import AutoResize
 from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, connection_words, face_words
 from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode, SourceState
 from guivm.console.gl_plane import GlPolicy
-from guivm.console.guest_input import GuestInput
+from guivm.console.guest_input import GuestInput, InputObserver
 from guivm.console.guest_keys import GuestKeys, KeyFate
 from guivm.console.keyboard import key_name
 from guivm.console.picture_view import PictureView
@@ -210,7 +210,8 @@ class ConsoleWidget(PictureView):
         return connection_words(self._source, self.picture_size(), self._face_text)
 
     def _shows_picture(self) -> bool:
-        return self._screen is not None and self._face.shows_picture
+        size = self.picture_size()
+        return size.width() * size.height() > 1 and self._face.shows_picture  # one pixel is no screen
 
     def _is_dimmed(self) -> bool:
         connected = self._source is not None and self._source.state is SourceState.CONNECTED
@@ -331,6 +332,10 @@ class ConsoleWidget(PictureView):
         """Keys nobody presses here: a menu's combination, a typed text. Captured or not, but not while view-only."""
         if self._takes_input() and not self._view_only:
             self._input.send_keys(events)
+
+    def observe_input(self, observer: InputObserver | None) -> None:
+        """Let somebody hear all that the guest is told, or nobody any more."""
+        self._input.observer = observer
 
     def _takes_input(self) -> bool:
         return self._face.takes_input and self._source is not None and self._source.state is SourceState.CONNECTED

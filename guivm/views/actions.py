@@ -149,6 +149,7 @@ SPECS: tuple[ActionSpec, ...] = (
     ActionSpec("search", Group.VIEW, N("Actions", "Search"), "search", "Ctrl+F", ""),
     ActionSpec("show-overview", Group.VIEW, N("Actions", "Overview"), "overview", "Ctrl+1", "", section=1),
     ActionSpec("show-console", Group.VIEW, N("Actions", "Console"), "console", "Ctrl+2", "", section=1),
+    ActionSpec("show-serial", Group.VIEW, N("Actions", "Serial Console"), "serial", "Ctrl+3", "", section=1),
     ActionSpec("detach-console", Group.VIEW, N("Actions", "Console in Its Own Window"), "detach", "Ctrl+D", "",
                _known, section=2, checkable=True, multiple=False),
     ActionSpec("fullscreen", Group.VIEW, N("Actions", "Full Screen"), "fullscreen", "F11", "", section=2,

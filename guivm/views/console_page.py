@@ -157,8 +157,10 @@ class ConsolePage(QWidget):
         self._update()
 
     def set_bare(self, bare: bool) -> None:
-        """Full screen: nothing but the picture."""
+        """Full screen: nothing but the picture, and a bar of the window's over it."""
         self._bare = bare
+        if self._console is not None:
+            self._console.set_overlaid(bare)
         self._show_status()
 
     def set_kept(self, kept: bool) -> None:
@@ -368,7 +370,6 @@ class ConsolePage(QWidget):
         if state is SourceState.CONNECTED:
             self._problem = ""
             self._had_picture = True
-            self.features.connected()
         elif state is SourceState.DISCONNECTED and self._console is not None:
             source = self._console.source()
             error = source.error if source is not None else None
@@ -383,6 +384,8 @@ class ConsolePage(QWidget):
             else:
                 self._try_later()
         self._show_face()
+        if state is SourceState.CONNECTED:
+            self.features.connected()
         self.sourceStateChanged.emit(state)
 
     @Slot()
@@ -412,6 +415,7 @@ class ConsolePage(QWidget):
             self._stack.addWidget(console)
             self._console = console
             self.features.set_console(console)
+            console.set_overlaid(self._bare)
         return self._console
 
     def showEvent(self, event: QShowEvent) -> None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _OF_THE_WIDGET = frozenset(
     setting.key for setting in (CONSOLE_SCALE, CONSOLE_ZOOM, HOST_KEY, DESKTOP_SHORTCUTS, INPUT_METHOD)
 )
-_ZOOM_STEPS = (25, 33, 50, 67, 75, 80, 90, 100, 110, 125, 150, 175, 200, 250, 300, 400, 500, 600, 800)  # per cent
 
 
 class ConsolePreferences(QObject):
@@ -106,14 +105,10 @@ class ConsolePreferences(QObject):
                 self._zoom(-1)
 
     def _zoom(self, direction: int) -> None:
-        if self._console is None:
-            return
-        now = self._console.zoom() * 100
-        if direction > 0:
-            step = next((step for step in _ZOOM_STEPS if step > now + 0.5), _ZOOM_STEPS[-1])
-        else:
-            step = next((step for step in reversed(_ZOOM_STEPS) if step < now - 0.5), _ZOOM_STEPS[0])
-        self._console.set_zoom(step / 100)
+        from guivm.console.viewport import step_zoom
+
+        if self._console is not None:
+            self._console.set_zoom(step_zoom(self._console.zoom(), direction))
 
     # --- putting them into force ----------------------------------------------------------------------
 

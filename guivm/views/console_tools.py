@@ -7,17 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QUrl, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
-from guivm.errors import GuivmError
+from guivm.errors import GuivmError, OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.console_recordings import SESSION, VIDEO, ConsoleRecordings, picture_dir
 from guivm.views.messages import Message, Severity
 from guivm.views.settings import KEY_COMBOS, TYPING_LAYOUT, TYPING_RATE, Settings, for_vm
 
 if TYPE_CHECKING:
+    from guivm.automation.macro import MacroRecorder
     from guivm.console.screenshots import ScreenshotError, ScreenshotSaver
     from guivm.console.typing import KeyEvent
     from guivm.views.console_page import ConsolePage
@@ -35,6 +36,7 @@ class ConsoleTools(QObject):
 
     told = Signal(object)  # Message
     changed = Signal()  # what is checked is different now
+    closing = Signal()
 
     def __init__(self, page: ConsolePage, bridge: Bridge, settings: Settings) -> None:
         super().__init__(page)
@@ -43,6 +45,7 @@ class ConsoleTools(QObject):
         self._settings = settings
         self._layout = for_vm(TYPING_LAYOUT, page.vm.key.uuid)
         self._saver: ScreenshotSaver | None = None
+        self._macro: MacroRecorder | None = None
         self.recordings = ConsoleRecordings(bridge, settings, self)
         self.recordings.told.connect(self.told)
         self.recordings.changed.connect(self.changed)
@@ -68,7 +71,7 @@ class ConsoleTools(QObject):
             case "view-only":
                 self._toggle_view_only()
             case "record-macro":
-                self._macro()
+                self._toggle_macro(window)
             case "run-script":
                 self._run_script(window)
 
@@ -77,10 +80,13 @@ class ConsoleTools(QObject):
         console = self._page.console
         if action_id == "view-only":
             return console is not None and console.is_view_only()
+        if action_id == "record-macro":
+            return self._macro is not None
         return action_id == self.recordings.active
 
     def close(self) -> None:
         """The console goes away for good."""
+        self.closing.emit()
         self.recordings.close()
         if self._saver is not None:
             self._saver.close()
@@ -162,12 +168,10 @@ class ConsoleTools(QObject):
     @Slot(str)
     def type_committed(self, text: str) -> None:
         """What an input method has put together."""
-        from guivm.console.typing import default_layout, events, find_layout, plan
+        from guivm.console.typing import US, events, find_layout, plan
 
-        wanted = self._settings.get(self._layout)
-        layout = (find_layout(wanted) if wanted else None) or default_layout()
         try:
-            self._send(events(plan(text, layout)))
+            self._send(events(plan(text, find_layout(self._layout_id()) or US)))
         except GuivmError as error:
             self._tell_error(error)
 
@@ -202,11 +206,74 @@ class ConsoleTools(QObject):
             console.set_view_only(not console.is_view_only())
         self.changed.emit()
 
-    def _macro(self) -> None:
-        raise NotImplementedError
+    def _toggle_macro(self, window: QWidget) -> None:
+        console = self._page.console
+        if self._macro is not None or console is None:
+            self._end_macro(window)
+            return
+        from guivm.automation.keys import LayoutTypist
+        from guivm.automation.macro import MacroRecorder
+
+        self._macro = MacroRecorder(LayoutTypist(self._layout_id()))
+        console.observe_input(self._macro)
+        self._tell(
+            Severity.INFO,
+            self.tr("Keys and clicks in this console are recorded now. Choose Record Macro again to end and save."),
+        )
+        self.changed.emit()
+
+    def _end_macro(self, window: QWidget) -> None:
+        macro, self._macro = self._macro, None
+        console = self._page.console
+        if console is not None:
+            console.observe_input(None)
+        self.changed.emit()
+        if macro is None or not len(macro):
+            self._tell(Severity.INFO, self.tr("Nothing was typed or clicked: there is no macro."))
+            return
+        folder = picture_dir(self._settings, moving=True)
+        dialog = QFileDialog(window, self.tr("Save Macro"), str(folder), self.tr("Scripts (*.guivm)"))
+        dialog.setObjectName("save-macro")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("guivm")
+        dialog.fileSelected.connect(partial(self._save_macro, macro.script()))
+        dialog.open()
+
+    def _save_macro(self, script: str, path: str) -> None:
+        self._bridge.compute(partial(_write_text, Path(path), script), self, self._on_macro_saved)
+
+    def _on_macro_saved(self, outcome: Path | GuivmError) -> None:
+        if isinstance(outcome, GuivmError):
+            self._tell_error(outcome)
+        else:
+            self.told.emit(
+                Message(
+                    Severity.SUCCESS,
+                    self.tr("The macro is saved."),
+                    self.tr("Run Script… replays it; so does “guivm automate”."),
+                    str(outcome),
+                )
+            )
+
+    def _layout_id(self) -> str:
+        """Of the guest's keyboard: as chosen in Type Text, else this desktop's."""
+        from guivm.console.typing import Session, default_layout
+
+        return self._settings.get(self._layout) or default_layout(Session.without_programs()).id
 
     def _run_script(self, window: QWidget) -> None:
-        raise NotImplementedError
+        from guivm.views.dialogs.run_script import RunScriptDialog
+
+        dialog = RunScriptDialog(
+            self._bridge,
+            self._page.vm,
+            window,
+            folder=partial(picture_dir, self._settings, moving=True),
+            layout=self._settings.get(self._layout),
+        )
+        self.closing.connect(dialog.close)
+        dialog.show()
 
     @Slot(object)
     def _on_play(self, path: Path) -> None:
@@ -220,6 +287,19 @@ class ConsoleTools(QObject):
 
     def _tell_error(self, error: GuivmError) -> None:
         self.told.emit(Message(Severity.ERROR, error.summary, error.advice, error.details))
+
+
+def _write_text(path: Path, text: str) -> Path | GuivmError:
+    """Not on the GUI thread. The dialog has asked before something is replaced."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        return OperationError(
+            f"“{path.name}” could not be saved: {error.strerror or error}.",
+            advice="Choose another folder.",
+            details=str(error),
+        )
+    return path
 
 
 def _open(path: Path) -> None:

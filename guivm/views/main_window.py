@@ -171,7 +171,7 @@ class MainWindow(QMainWindow):
         return self.pages.vm_page
 
     def show_page(self, page: str) -> None:
-        """``"overview"`` or ``"console"`` of the VM that is selected."""
+        """A page of the VM that is selected, by its name in guivm.views.vm_page.PAGES."""
         self.vm_page.show_page(page)
 
     def select_vm(self, key: VmKey) -> None:
@@ -283,7 +283,7 @@ class MainWindow(QMainWindow):
         registry.update_enabled(selected)
         one = selected[0] if len(selected) == 1 else None
         registry.action("detach-console").setChecked(one is not None and self.consoles.has(one.key))
-        for action_id in ("show-overview", "show-console"):
+        for action_id in ("show-overview", "show-console", "show-serial"):
             registry.action(action_id).setEnabled(one is not None)
         self.console_actions.follow(self._console_of(one) if one is not None else None)
 
@@ -326,6 +326,8 @@ class MainWindow(QMainWindow):
                 self.show_page("overview")
             case "show-console":
                 self.vm_page.show_console()
+            case "show-serial":
+                self.vm_page.show_serial()
             case "detach-console":
                 self._toggle_detached()
             case "fullscreen":

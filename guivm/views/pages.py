@@ -51,6 +51,7 @@ class Pages(QStackedWidget):
             page.deck.actionRequested.connect(self.actionRequested)
             page.deck.reattachRequested.connect(self.reattachRequested)
             page.deck.shown.connect(self.consoleShown)
+            page.serial.actionRequested.connect(self.actionRequested)
             page.show_page(self._settings.get(PAGE))
             self.addWidget(page)
             self._vm_page = page
@@ -58,7 +59,7 @@ class Pages(QStackedWidget):
 
     @property
     def vm_tab(self) -> str:
-        """``"overview"`` or ``"console"``."""
+        """A name of guivm.views.vm_page.PAGES."""
         return self._settings.get(PAGE) if self._vm_page is None else self._vm_page.page
 
     def show_vm(self, vm: VmInfo, host_label: str, *, detached: bool) -> None:
@@ -70,6 +71,7 @@ class Pages(QStackedWidget):
         """A VM changed: its console, if it has one, is told."""
         if self._vm_page is not None:
             self._vm_page.deck.update_vm(vm)
+            self._vm_page.serial.update_vm(vm)
 
     def console(self, key: VmKey) -> ConsolePage | None:
         """The console of a VM, if it was shown lately and is not in a window of its own."""
@@ -79,11 +81,13 @@ class Pages(QStackedWidget):
         """A VM is gone."""
         if self._vm_page is not None:
             self._vm_page.deck.forget(key)
+            self._vm_page.serial.forget(key)
 
     def disconnect_all(self) -> None:
         """Close every console's connection."""
         if self._vm_page is not None:
             self._vm_page.deck.disconnect_all()
+            self._vm_page.serial.disconnect_all()
 
     # --- the others -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ WINDOW_STATE = Setting("window/state", QByteArray())
 SPLITTER = Setting("window/splitter", QByteArray())
 LIST_HEADER = Setting("window/list-header", QByteArray())
 SELECTION = Setting("window/selection", "")  # "HOST\nUUID"
-PAGE = Setting("window/page", "overview")  # "overview" or "console"
+PAGE = Setting("window/page", "overview")  # a name of guivm.views.vm_page.PAGES
 TOLD_VMS_KEEP_RUNNING = Setting("window/told-vms-keep-running", False)
 COLOR_SCHEME = Setting("look/color-scheme", ColorScheme.SYSTEM.value)
 # Connections opened at start besides the default one

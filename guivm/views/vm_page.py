@@ -21,13 +21,14 @@ from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.console_page import ConsolePage
 from guivm.views.overview_page import OverviewPage
+from guivm.views.serial_deck import SerialDeck
 from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
 from guivm.views.theme import GRID
 from guivm.views.vm_header import VmHeader
 
-OVERVIEW, CONSOLE = 0, 1
-PAGES = ("overview", "console")
+OVERVIEW, CONSOLE, SERIAL = 0, 1, 2
+PAGES = ("overview", "console", "serial")
 _KEPT_CONSOLES = 4
 
 
@@ -130,7 +131,7 @@ class ConsoleDeck(QStackedWidget):
 class VmPage(QWidget):
     """Shows one VM at a time."""
 
-    pageChanged = Signal(str)  # "overview" or "console"
+    pageChanged = Signal(str)  # a name of PAGES
 
     def __init__(
         self, bridge: Bridge, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None
@@ -149,11 +150,14 @@ class VmPage(QWidget):
         self.tabs.setDrawBase(False)
         self.tabs.addTab(self.tr("Overview"))
         self.tabs.addTab(self.tr("Console"))
+        self.tabs.addTab(self.tr("Serial"))
         self.overview = OverviewPage(bridge, settings, actions, self)
         self.deck = ConsoleDeck(bridge, settings, self)
+        self.serial = SerialDeck(bridge, self)
         self._stack = QStackedWidget(self)
         self._stack.addWidget(self.overview)
         self._stack.addWidget(self.deck)
+        self._stack.addWidget(self.serial)
         self._strip = self._make_strip(actions)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -173,13 +177,19 @@ class VmPage(QWidget):
         return PAGES[self.tabs.currentIndex()]
 
     def show_page(self, page: str) -> None:
-        """``"overview"`` or ``"console"``."""
-        self.tabs.setCurrentIndex(CONSOLE if page == "console" else OVERVIEW)
+        """A name of :data:`PAGES`."""
+        self.tabs.setCurrentIndex(PAGES.index(page) if page in PAGES else OVERVIEW)
 
     @Slot()
     def show_console(self) -> None:
         self.show_page("console")
         page = self.deck.current_page
+        if page is not None:
+            page.focus_screen()
+
+    def show_serial(self) -> None:
+        self.show_page("serial")
+        page = self.serial.current_page
         if page is not None:
             page.focus_screen()
 
@@ -207,16 +217,23 @@ class VmPage(QWidget):
         self.pageChanged.emit(self.page)
 
     def _show_current(self) -> None:
-        if self.tabs.currentIndex() == CONSOLE and self._vm is not None:
+        vm, tab = self._vm, self.tabs.currentIndex()
+        if vm is None or tab == OVERVIEW:
+            shown: QWidget = self.overview
+        elif tab == SERIAL:
+            self.serial.show_vm(vm)
+            shown = self.serial
+        else:
             if self._detached:
                 self.deck.show_away()
             else:
-                self.deck.show_vm(self._vm)
-            self._stack.setCurrentWidget(self.deck)
-        else:
-            if self._vm is not None:
-                self.deck.update_vm(self._vm)
-            self._stack.setCurrentWidget(self.overview)
+                self.deck.show_vm(vm)
+            shown = self.deck
+        if vm is not None and shown is not self.deck:
+            self.deck.update_vm(vm)
+        if vm is not None and shown is not self.serial:
+            self.serial.update_vm(vm)
+        self._stack.setCurrentWidget(shown)
 
     def _make_strip(self, actions: ActionRegistry) -> QWidget:
         strip = QFrame(self)

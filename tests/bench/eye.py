@@ -95,7 +95,8 @@ class Eye:
         self._x11.XFree(image.data)
         self._x11.XFree(ctypes.cast(got, c_void_p))
         pixels = np.frombuffer(data, "<u4").reshape(height, -1)[:, :width]
-        return pixels & 0xFFFFFF
+        colours: NDArray[np.uint32] = (pixels & 0xFFFFFF).astype(np.uint32)
+        return colours
 
     def find(self, colour: int, width: int, height: int) -> tuple[int, int] | None:
         """Where a rectangle of exactly that size and colour is, if nothing else on the screen has the colour."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, Qt
-from PySide6.QtGui import QGuiApplication, QInputMethodEvent, QKeyEvent
+from PySide6.QtGui import QGuiApplication, QInputMethodEvent, QKeyEvent, QPalette
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
@@ -113,6 +113,8 @@ def test_a_screen_without_size_is_no_signal(console: ConsoleWidget, source: Fake
     assert heading(console) == ""
     source.show(picture(1, 1))
     assert heading(console) == "No signal"
+    colour = console.palette().color(QPalette.ColorRole.Window)
+    assert console.grab().toImage().pixelColor(100, 280) == colour, "one pixel is not made a large one"
     console.capture()
     assert console.is_captured(), "a key may wake the guest"
     source.show(picture(64, 48))

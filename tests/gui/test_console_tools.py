@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QCoreApplication, QPointF, Qt
 from PySide6.QtGui import QAction, QEnterEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QMenu, QToolButton
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
 from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
@@ -379,3 +379,38 @@ def test_what_the_guest_refuses_is_said(stage: Stage, displays: Displays, told: 
     source = stage.live(displays)
     source.refused.emit("The guest cannot show 4000 by 3000 pixels.")
     assert told[-1].summary == "The guest cannot show 4000 by 3000 pixels."
+
+
+# --- macros -----------------------------------------------------------------------------------------------
+
+
+def test_a_macro_is_recorded_as_a_script(
+    qtbot: QtBot, stage: Stage, displays: Displays, told: list[Message], tmp_path: Path
+) -> None:
+    stage.live(displays)
+    console = stage.page.console
+    assert console is not None
+    run(stage, "record-macro")
+    assert stage.page.features.is_on("record-macro")
+    console.capture()
+    QTest.keyClicks(console, "ls")
+    QTest.keyClick(console, Qt.Key.Key_Return)
+    console.release_capture()
+    run(stage, "record-macro")
+    assert not stage.page.features.is_on("record-macro")
+    dialog = stage.window.findChild(QFileDialog, "save-macro")
+    assert dialog is not None
+    dialog.fileSelected.emit(str(tmp_path / "list.guivm"))
+    dialog.close()
+    qtbot.waitUntil(lambda: told[-1].severity is Severity.SUCCESS)
+    text = (tmp_path / "list.guivm").read_text()
+    assert "type ls" in text
+    assert "key enter" in text.lower() or "key return" in text.lower()
+
+
+def test_a_macro_of_nothing_is_none(stage: Stage, displays: Displays, told: list[Message]) -> None:
+    stage.live(displays)
+    run(stage, "record-macro")
+    run(stage, "record-macro")
+    assert "no macro" in told[-1].summary
+    assert stage.window.findChild(QFileDialog, "save-macro") is None

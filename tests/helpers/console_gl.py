@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 from PySide6.QtCore import QCoreApplication, QElapsedTimer, QEventLoop
-from PySide6.QtGui import QImage
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -103,6 +103,9 @@ def settle(window: PlaneWindow | None = None) -> None:
     while window is not None and not (window.isExposed() and window.is_up_to_date):
         QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents, 100)
         assert clock.elapsed() < 20_000
+    QCoreApplication.processEvents()
+    # An answer of the X server's comes behind all it has to say of what we did before: also what is exposed again.
+    QGuiApplication.primaryScreen().grabWindow(0, 0, 0, 1, 1)
     QCoreApplication.processEvents()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QBuffer, QByteArray, QCoreApplication, QIODevice, QObject, QRect, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QImageWriter, QPainter
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
@@ -29,6 +30,7 @@ from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
 from guivm.views.settings import CONSOLE_SCALE, Settings
+from tests.helpers.console_scenes import ConsoleScenes
 from tests.helpers.fake_engine import GIB, LOCAL, FakeEngine
 from tests.helpers.fake_source import FakeSource
 
@@ -50,6 +52,7 @@ _LINES = (
 def scenes(settings: Settings) -> dict[str, Scene]:
     """All scenes; each function makes a fresh window and answers it after it has been shown and settled."""
     maker = _Maker(settings)
+    console = ConsoleScenes(settings, maker.console, maker.source, settle, _wait_for)
     return {
         "main-overview": maker.overview,
         "main-console": lambda: maker.console("web"),
@@ -65,6 +68,7 @@ def scenes(settings: Settings) -> dict[str, Scene]:
         "main-host-problem": maker.host_problem,
         "main-host-lost": maker.host_lost,
         "console-window": maker.console_window,
+        **console.all(),
         "new-vm": maker.new_vm,
         "new-vm-iso": maker.new_vm_iso,
         "new-vm-problems": maker.new_vm_problems,
@@ -105,12 +109,19 @@ def guest_screen(width: int = 1280, height: int = 800) -> QImage:
     return image
 
 
+def guest_pixels() -> NDArray[np.uint8]:
+    """The same as a framebuffer has it."""
+    image = guest_screen()
+    return np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4).copy()
+
+
 class _Maker:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.engine = FakeEngine()
         self.keys: dict[str, VmKey] = {}
         self._shown: MainWindow | None = None
+        self._source: FakeSource | None = None
 
     # --- parts ----------------------------------------------------------------------------------------
 
@@ -182,11 +193,15 @@ class _Maker:
             window.select_vm(self.keys[name])
             window.show_page("console")
             _wait_for(lambda: bool(sources))
-        image = guest_screen()
-        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-        sources[-1].show(rows.copy())
+        sources[-1].show(guest_pixels())
+        self._source = sources[-1]
         settle()
         return window
+
+    def source(self) -> FakeSource:
+        """Of the console shown last."""
+        assert self._source is not None
+        return self._source
 
     def console_captured(self) -> QWidget:
         window = self.console("web")

@@ -96,11 +96,16 @@ def test_bytes_pass_both_ways_and_nothing_is_left(server: ScriptedServer, tmp_pa
 
 
 def test_a_second_client_is_refused(server: ScriptedServer, tmp_path: Path) -> None:
-    gate = open_gate(server, tmp_path)
+    queued = threading.Event()
+
+    def uid_of(_sock: socket.socket) -> int:
+        assert queued.wait(5)
+        return os.geteuid()
+
+    gate = open_gate(server, tmp_path, uid_of=uid_of)
     path = str(gate.path)
-    with connect(gate) as first, socket.socket(socket.AF_UNIX) as early:
-        early.settimeout(5)
-        early.connect(path)  # the first may not have been taken yet: it queues up
+    with connect(gate) as first, connect(gate) as early:  # it queues up before the first is let in
+        queued.set()
         let_in(first)
         assert is_closed(early)
         with socket.socket(socket.AF_UNIX) as late, pytest.raises((FileNotFoundError, ConnectionRefusedError)):

@@ -92,12 +92,18 @@ def test_a_size_that_was_passed_on_is_no_refusal() -> None:
     assert session.take_events() == [UpdateEnded(False)]
 
 
+def _heads_of(session: RfbSession) -> tuple[Head, ...]:
+    """As told with the new framebuffer, so that nobody sees one without the other."""
+    (resized,) = [event for event in session.take_events() if isinstance(event, Resized)]
+    return resized.heads
+
+
 def test_heads_that_lie_are_cut_to_the_screen() -> None:
     session = connected(8, 8)
     feed(session, srv.update(srv.extended_size(10, 10, screens=[(1, 5, 5, 900, 900, 0), (2, 900, 0, 5, 5, 0)])))
-    assert HeadsChanged((Head(1, 5, 5, 5, 5),)) in session.take_events()
+    assert _heads_of(session) == (Head(1, 5, 5, 5, 5),)
     feed(session, srv.update(srv.extended_size(20, 20, screens=[])))
-    assert HeadsChanged((Head(0, 0, 0, 20, 20),)) in session.take_events()
+    assert _heads_of(session) == (Head(0, 0, 0, 20, 20),)
 
 
 def test_power() -> None:

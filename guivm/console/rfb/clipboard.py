@@ -19,6 +19,7 @@ from guivm.console.rfb.wire import Clip
 MAX_MESSAGE_BYTES = MAX_TEXT_BYTES + 4096  # text that does not shrink grows a little
 _KNOWN = int(Clip.TEXT | Clip.CAPS | Clip.REQUEST | Clip.PEEK | Clip.NOTIFY | Clip.PROVIDE)
 _LINE_ENDS = re.compile("\r\n?")
+_PIECE = 32 << 10  # characters
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160), *range(0xD800, 0xE000)) if code not in (9, 10)}
 
 
@@ -161,4 +162,7 @@ def _inflated(payload: bytes) -> bytes:
 
 
 def _clean(text: str) -> str:
-    return _LINE_ENDS.sub("\n", text).translate(_CONTROLS)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # In pieces, between which other threads have their turn.
+    pieces = (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
+    return "".join([piece.translate(_CONTROLS) for piece in pieces])

@@ -9,9 +9,10 @@ from guivm.console.frame import CursorShape, Framebuffer, Head, KeyboardLeds, Po
 
 @dataclass(frozen=True, slots=True)
 class Resized:
-    """A new framebuffer, the first one included; damage told before is void."""
+    """A new framebuffer, the first one included; damage told before is void. ``heads``: empty where not told."""
 
     framebuffer: Framebuffer
+    heads: tuple[Head, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The receive buffer, and how parsers ask for more.
 
 A parser is a generator. It takes bytes straight out of the :class:`Inbox`; when there are not enough it yields
-what it wants: a number (at least so many bytes must be in the inbox), a list of memoryviews (the next bytes of
-the stream belong there, not into the inbox: no copy), or TLS: everything after what was said so far is encrypted.
+what it wants: a number (at least so many bytes must be in the inbox; 0: nothing but to be interrupted), a list of
+memoryviews (the next bytes of the stream belong there, not into the inbox: no copy), or TLS: everything after what was
+said so far is encrypted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Steps = Generator[Want, None, T]
 class Inbox:
     """Bytes ``data[pos:end]`` are received and not yet parsed. No single demand may exceed the capacity."""
 
-    __slots__ = ("capacity", "data", "end", "pos", "view")
+    __slots__ = ("capacity", "data", "end", "pos", "view", "work", "work_limit")
 
     def __init__(self, capacity: int = BUFFER_BYTES) -> None:
         self.capacity = capacity
@@ -36,6 +37,8 @@ class Inbox:
         self.view = memoryview(self.data)
         self.pos = 0
         self.end = 0
+        self.work = 0  # pixels written by decoders since the last interruption
+        self.work_limit: int | None = None  # more than so many: a parser should yield 0
 
     def space(self) -> memoryview:
         """Free space behind the data, as large as can be: what is held is less than one demand, and moves."""

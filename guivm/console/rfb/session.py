@@ -2,7 +2,7 @@
 
 Bytes from the server go where :meth:`RfbSession.buffers` says and are announced with :meth:`RfbSession.received`;
 bytes for the server come from :meth:`RfbSession.take_output`; what happened comes from
-:meth:`RfbSession.take_events`. When :attr:`RfbSession.tls_wanted` is set, the transport sends what there is to send,
+:meth:`RfbSession.take_events`, which is to be asked after each of them. When :attr:`RfbSession.tls_wanted` is set, the transport sends what there is to send,
 starts TLS and says so with :meth:`RfbSession.tls_started`; nothing is received before. Any transport can drive it, one
 byte at a time if it likes. Not thread-safe.
 """
@@ -25,10 +25,17 @@ from guivm.console.rfb.clipboard import MAX_MESSAGE_BYTES, Clipboard
 from guivm.console.rfb.damage import Damage
 from guivm.console.rfb.encoding_choice import LOCAL, EncodingChoice
 from guivm.console.rfb.errors import RfbEndError, RfbError
-from guivm.console.rfb.events import Bell, CutText, Event, Refused, SoundBegan, SoundData, SoundEnded
+from guivm.console.rfb.events import Bell, CutText, Event, Refused, Resized, SoundBegan, SoundData, SoundEnded
 from guivm.console.rfb.inbox import Inbox, Steps, TlsKind, Want
 from guivm.console.rfb.keycodes import qemu_key_number
-from guivm.console.rfb.limits import MAX_NAME_BYTES, MAX_SOUND_BYTES, MAX_TEXT_BYTES, check_length, check_size
+from guivm.console.rfb.limits import (
+    MAX_NAME_BYTES,
+    MAX_SOUND_BYTES,
+    MAX_TEXT_BYTES,
+    WORK_PIXELS,
+    check_length,
+    check_size,
+)
 from guivm.console.rfb.outbox import Outbox
 from guivm.console.rfb.security import Login, SecurityHandshake
 from guivm.console.rfb.updates import Updates
@@ -54,7 +61,8 @@ class Phase(enum.Enum):
 class RfbSession:
     """See the module. After an RfbError the session is over and must be dropped.
 
-    ``replay``: the stream begins with ServerInit, and nobody listens: nothing is ever to be sent.
+    ``replay``: the stream begins with ServerInit, and nobody listens: nothing is ever to be sent. ``pauses``: long work
+    is interrupted, see :attr:`is_paused`.
     """
 
     def __init__(
@@ -65,11 +73,13 @@ class RfbSession:
         choice: EncodingChoice = LOCAL,
         replay: bool = False,
         tap: Tap | None = None,
+        pauses: bool = False,
     ) -> None:
         self.phase = Phase.HANDSHAKE
         self.tls_wanted: TlsKind | None = None
         self.security: TlsKind | None = None  # what protects the connection, once it is agreed on
         self.messages = 0  # begun so far
+        self.is_paused = False  # there is work left: call received(0) before anything is received
         self._login = login or Login(password=password)
         self._choice = choice
         self._asked: list[int] = []
@@ -77,8 +87,10 @@ class RfbSession:
         self._tap = tap
         self._tapping = False
         self._inbox = Inbox()
+        self._inbox.work_limit = WORK_PIXELS if pauses else None
         self._outbox = Outbox(muted=replay)
         self._events: list[Event] = []
+        self._resized_at: int | None = None  # index of the one Resized among them
         self._updates = Updates(self._inbox, self._outbox.say, self._events_append)
         self._clipboard = Clipboard(self._outbox.say)
         self._sound = False
@@ -90,6 +102,11 @@ class RfbSession:
         self._advance()
 
     def _events_append(self, event: Event) -> None:
+        if isinstance(event, Resized):
+            # The one before is void, and keeping the framebuffers of a storm would fill the memory.
+            if self._resized_at is not None:
+                del self._events[self._resized_at]
+            self._resized_at = len(self._events)
         self._events.append(event)
 
     # --- transport's side -----------------------------------------------------------------------------
@@ -101,8 +118,8 @@ class RfbSession:
         return (self._inbox.space(),)
 
     def received(self, count: int) -> None:
-        """``count`` (> 0) bytes were put into the buffers. Raises RfbError."""
-        if self._tapping:
+        """``count`` bytes were put into the buffers; 0 only while it is paused. Raises RfbError."""
+        if self._tapping and count:
             self._tapped(count)
         if self._targets:
             self._filled(count)
@@ -142,6 +159,7 @@ class RfbSession:
     def take_events(self) -> list[Event]:
         events = self._events[:]
         self._events.clear()
+        self._resized_at = None
         return events
 
     @property
@@ -176,6 +194,8 @@ class RfbSession:
             self._targets = []
 
     def _advance(self) -> None:
+        self.is_paused = False
+        self._inbox.work = 0
         try:
             want: Want = next(self._steps)
         except RfbError:
@@ -186,6 +206,7 @@ class RfbSession:
             raise RfbError("more pixels than there is memory for") from None
         if isinstance(want, int):
             self._demand = want
+            self.is_paused = want == 0
         elif isinstance(want, TlsKind):
             self.tls_wanted = want
         else:
@@ -419,7 +440,8 @@ class RfbSession:
         start = yield from inbox.take(2)
         (operation,) = wire.U16.unpack_from(inbox.data, start)
         if operation == SoundOperation.BEGIN:
-            self._events.append(SoundBegan())
+            if self._sound:  # else nobody wants a player
+                self._events.append(SoundBegan())
         elif operation == SoundOperation.END:
             self._events.append(SoundEnded())
         elif operation == SoundOperation.DATA:

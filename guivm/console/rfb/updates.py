@@ -34,6 +34,7 @@ _REFUSALS = {
     2: "The display's server is out of memory for a screen of that size.",
     3: "The display's server does not accept a screen of that size.",
 }
+_REFUSAL = "The display's server does not change the size."
 _FORWARDED = 4  # the guest was asked and may follow later: no refusal
 
 
@@ -137,6 +138,10 @@ class Updates:
                 if width and height:
                     self.damage.add(x, y, width, height)
                     pixels = True
+                    # A few bytes may fill the whole screen, and a buffer holds very many of them.
+                    inbox.work += width * height
+                    if inbox.work_limit is not None and inbox.work > inbox.work_limit:
+                        yield 0
             elif encoding == Encoding.LAST_RECT:
                 break
             else:
@@ -189,12 +194,12 @@ class Updates:
 
     # --- sizes ----------------------------------------------------------------------------------------
 
-    def new_framebuffer(self, width: int, height: int) -> None:
+    def new_framebuffer(self, width: int, height: int, heads: tuple[Head, ...] = ()) -> None:
         check_size(width, height)
         self.framebuffer = Framebuffer(width, height)
         self._rows = RawRows(self.framebuffer)
         self.damage = Damage(width, height)
-        self._tell(Resized(self.framebuffer))
+        self._tell(Resized(self.framebuffer, heads))
         self.request(incremental=False)
 
     def request_size(self, width: int, height: int) -> None:
@@ -212,20 +217,20 @@ class Updates:
         data = yield from self._inbox.take_bytes(count * wire.SCREEN.size)
         if reason == 1 and status != 0:
             if status != _FORWARDED:
-                self._tell(Refused(_REFUSALS.get(status, f"The display keeps its size (reason {status}).")))
+                self._tell(Refused(_REFUSALS.get(status, _REFUSAL)))  # one sentence: a guest may make up any number
             return
         before, self.screens = self.screens, tuple(Screen(*fields) for fields in wire.SCREEN.iter_unpack(data))
-        resized = self._resize(width, height)
-        if resized or before != self.screens:
-            self._tell(HeadsChanged(self._heads(width, height)))
+        heads = self._heads(width, height)
+        if not self._resize(width, height, heads) and before != self.screens:
+            self._tell(HeadsChanged(heads))
         self.gain(SourceFeature.RESIZE)
 
-    def _resize(self, width: int, height: int) -> bool:
+    def _resize(self, width: int, height: int, heads: tuple[Head, ...] = ()) -> bool:
         fb = self.framebuffer
         # QEMU answers every full request with the size it has: asking again then would never end.
         if fb is not None and (width, height) == (fb.width, fb.height):
             return False
-        self.new_framebuffer(width, height)
+        self.new_framebuffer(width, height, heads)
         return True
 
     def _heads(self, width: int, height: int) -> tuple[Head, ...]:

@@ -336,9 +336,13 @@ class VtScreen(Screen):
         self.cursor.y = (line or 1) - 1 + top
         self.ensure_vbounds()
 
+    def tab_forward(self, count: int) -> None:
+        stops = sorted(stop for stop in self.tabstops if self.cursor.x < stop < self.columns)
+        self.cursor.x = stops[count - 1] if count <= len(stops) else self.columns - 1
+
     def tab_back(self, count: int) -> None:
-        for _ in range(min(count, self.columns)):
-            self.cursor.x = max((stop for stop in self.tabstops if stop < self.cursor.x), default=0)
+        stops = sorted((stop for stop in self.tabstops if stop < self.cursor.x), reverse=True)
+        self.cursor.x = stops[count - 1] if count <= len(stops) else 0
 
     def save_cursor(self) -> None:
         self._saved[self.is_alternate] = _Saved(self)

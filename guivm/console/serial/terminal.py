@@ -226,17 +226,13 @@ class _Interpreter:
             case "\b":
                 screen.cursor_back(1)
             case "\t":
-                self._tab(1)
+                screen.tab_forward(1)
             case "\a":
                 self._terminal.bells += 1
             case "\x0e":
                 screen.shift_out()
             case "\x0f":
                 screen.shift_in()
-
-    def _tab(self, count: int) -> None:
-        for _ in range(min(count, self._screen.columns)):
-            self._screen.tab()
 
     def escape(self, intermediates: str, final: str) -> None:
         screen = self._screen
@@ -296,6 +292,7 @@ class _Interpreter:
         "E": VtScreen.cursor_down1,
         "F": VtScreen.cursor_up1,
         "G": VtScreen.cursor_to_column,
+        "I": VtScreen.tab_forward,
         "L": VtScreen.insert_lines,
         "M": VtScreen.delete_lines,
         "P": VtScreen.delete_characters,
@@ -316,8 +313,6 @@ class _Interpreter:
         match final:
             case "H" | "f":
                 screen.cursor_position(first, second)
-            case "I":
-                self._tab(max(first, 1))
             case "J":
                 if first == 3:
                     terminal.clear_scrollback()

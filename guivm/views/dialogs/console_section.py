@@ -90,16 +90,17 @@ class ConsoleSection(QScrollArea):
         self.combos = QPushButton(self.tr("Key &combinations…"), self)
         self.combos.setObjectName("key-combos")
         self.combos.setAccessibleName(self.tr("Own key combinations"))
+        self.combos.setAutoDefault(False)
         form.add_row(
             self.tr("Send Keys"), self.combos, self.tr("Your own combinations, at the top of the Send Keys menu.")
         )
-        self.input_method = QCheckBox(self.tr("&Input method for Chinese, Japanese, Korean, …"), self)
+        self.input_method = QCheckBox(self.tr("Use this desktop's &input method"), self)
         self.input_method.setObjectName("input-method")
         self.input_method.setAccessibleName(self.tr("Use this desktop's input method in the console"))
         form.add_row(
-            "",
+            self.tr("Input method"),
             self.input_method,
-            self.tr("What this desktop's input method puts together is typed into the guest."),
+            self.tr("For Chinese, Japanese, Korean and others: what it puts together is typed into the guest."),
         )
 
     def _add_picture(self, form: Form) -> None:
@@ -143,6 +144,7 @@ class ConsoleSection(QScrollArea):
         self.place.setReadOnly(True)
         self.folder = QPushButton(self.tr("C&hange…"), box)
         self.folder.setObjectName("choose-picture-dir")
+        self.folder.setAutoDefault(False)
         self.folder.setAccessibleName(self.tr("Choose the folder for pictures and recordings"))
         row.addWidget(self.place, 1)
         row.addWidget(self.folder)
@@ -158,6 +160,7 @@ class ConsoleSection(QScrollArea):
             index = box.findData(settings.get(setting))
             box.setCurrentIndex(index if index >= 0 else box.findData(setting.default))
         self.shortcuts.setText(", ".join(settings.get(DESKTOP_SHORTCUTS)))
+        self.shortcuts.setCursorPosition(0)
         self.input_method.setChecked(settings.get(INPUT_METHOD))
         self.place.setText(settings.get(PICTURE_DIR) or str(picture_dir(settings)))
 
@@ -192,7 +195,7 @@ class ConsoleSection(QScrollArea):
         kept = [part for text in self.shortcuts.text().split(",") if (part := text.strip()) and is_shortcut(part)]
         if kept != self._settings.get(DESKTOP_SHORTCUTS):
             self._settings.set(DESKTOP_SHORTCUTS, kept)
-        self.shortcuts.setText(", ".join(self._settings.get(DESKTOP_SHORTCUTS)))
+        self._show()
 
     @Slot()
     def _on_combos(self) -> None:

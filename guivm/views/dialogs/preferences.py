@@ -24,7 +24,7 @@ from guivm.views.settings import COLOR_SCHEME, THUMBNAILS, ColorScheme, Settings
 from guivm.views.theme import GRID
 
 _WIDTH = 760
-_HEIGHT = 560
+_HEIGHT = 680
 _SIDE = 22 * GRID
 
 

@@ -15,6 +15,7 @@ Wide = NDArray[np.int32]
 Narrow = NDArray[np.int16]
 
 _CLAMPED = 16  # pixels in one row, from which on the diagonal way is shorter
+_BAND = 256  # rows that go the diagonal way at once
 _LEAST, _MOST = np.int16(0), np.int16(0xFF)
 
 
@@ -31,7 +32,11 @@ def undo_gradient(differences: Colours, above: Colours) -> Colours:
     for row in range(rows):
         found = _row(differences[row], before)
         if found is None:
-            out[row:] = _diagonally(differences[row:], before[1:])
+            last = before[1:]
+            for top in range(row, rows, _BAND):  # memory goes with the square of the rows
+                band = _diagonally(differences[top : top + _BAND], last)
+                out[top : top + _BAND] = band
+                last = band[-1].astype(np.int32)
             break
         before = found
         out[row] = before[1:]

@@ -11,6 +11,7 @@ import numpy as np
 
 from guivm.console.rfb.decoders.pixels import PIXEL, Pixels
 from guivm.console.rfb.errors import RfbError
+from guivm.console.rfb.limits import MAX_PICTURE_PIXELS
 
 Kind = Literal["JPEG", "PNG"]
 
@@ -23,6 +24,8 @@ def decode_picture(kind: Kind, data: bytes, width: int, height: int) -> Pixels:
     """The picture's pixels, (height, width). RfbError when it is no such picture of exactly this size."""
     from PIL import Image, UnidentifiedImageError
 
+    if width * height > MAX_PICTURE_PIXELS:
+        raise RfbError(f"a {kind} picture of {width} by {height} pixels (at most {MAX_PICTURE_PIXELS})")
     try:
         with Image.open(io.BytesIO(data), formats=(kind,)) as image:
             # Known from the header, before memory is set aside for the pixels.

@@ -6,9 +6,11 @@ The widget only paints and forwards; sockets and decoding live on the source's t
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import (
     QCursor,
     QFocusEvent,
@@ -40,6 +42,7 @@ from guivm.console.viewport import ScaleMode
 
 __all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
 
+_SLOWEST_HZ, _FASTEST_HZ = 30.0, 240.0  # what a screen's own word for its refresh rate is believed
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -56,6 +59,7 @@ class ConsoleWidget(PictureView):
     hostCommand = Signal(str)  # name of the key pressed with the Host key: "P", "F", "S", …
     reconnectRequested = Signal()
     sourceStateChanged = Signal(object)  # SourceState
+    damageShown = Signal(object)  # list[Rect], guest pixels: taken from the source just now
     frameShown = Signal()  # the first frame of a source is there
     textCommitted = Signal(str)  # an input method composed it; to be typed (see set_input_method_enabled)
 
@@ -68,6 +72,11 @@ class ConsoleWidget(PictureView):
         self.setAttribute(Qt.WidgetAttribute.WA_AcceptTouchEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
         self._source: DisplaySource | None = None
+        self._refresh = QTimer(self)
+        self._refresh.setSingleShot(True)
+        self._refresh.setTimerType(Qt.TimerType.PreciseTimer)
+        self._refresh.timeout.connect(self._take_damage)
+        self._next_refresh = 0.0  # monotonic
         self._coming: Framebuffer | None = None
         self._face = ConsoleFace.NO_DISPLAY
         self._face_text = ""
@@ -155,8 +164,22 @@ class ConsoleWidget(PictureView):
 
     @Slot()
     def _on_damaged(self) -> None:
-        assert self._source is not None
-        self._show_damage(self._source.take_damage())
+        """Shown at once after a rest, else with the screen's next refresh: nobody sees more, and the source collects."""
+        wait = self._next_refresh - time.monotonic()
+        if wait <= 0:
+            self._take_damage()
+        elif not self._refresh.isActive():
+            self._refresh.start(math.ceil(wait * 1000))
+
+    @Slot()
+    def _take_damage(self) -> None:
+        if self._source is None:
+            return
+        rate = self.screen().refreshRate()
+        self._next_refresh = time.monotonic() + 1 / min(max(rate, _SLOWEST_HZ), _FASTEST_HZ)
+        damage = self._source.take_damage()
+        self._show_damage(damage)
+        self.damageShown.emit(damage)
 
     @Slot(object)
     def _on_cursor(self, cursor: CursorShape | None) -> None:

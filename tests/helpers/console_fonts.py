@@ -68,6 +68,8 @@ _WIDE = (
 )
 _USUAL = ("Lat15", "Uni2")
 _LATIN = ("Lat15", "Lat2")
+# How Linux's built-in 16×32 font differs from Terminus Bold: character, glyph of which, rows lower.
+_LINUX_16X32 = (("-", "—", 0), ("`", "`", 1), ("~", "~", -7), ("ß", "β", 0))
 _UNIFONT = (
     *((0x21, 0x7E), (0xA1, 0x17F), (0x192, 0x192), (0x218, 0x21B), (0x2C6, 0x2DD), (0x384, 0x3CE), (0x400, 0x45F)),
     *((0x490, 0x491), (0x5D0, 0x5EA), (0x1E9E, 0x1E9E), (0x2010, 0x2027), (0x2030, 0x203A), (0x20AC, 0x20AC)),
@@ -154,6 +156,23 @@ def merged(name: str, files: Iterable[bytes]) -> Made:
             made.add(rows, codes)
     assert made is not None, f"no file of {name}"
     return made
+
+
+def varied(font: Made, changes: Iterable[tuple[str, str, int]]) -> Made:
+    """``font`` with some characters shown by glyphs of others, that many rows lower."""
+    by_code: dict[int, Bitmap] = {}
+    for bitmap, codes in font.glyphs.items():
+        for code in codes:
+            by_code.setdefault(code, bitmap)  # the first file's
+    new = {ord(to): by_code[ord(source)] for to, source, _ in changes}
+    for code in new:
+        font.glyphs[by_code[code]].discard(code)
+    for to, _, down in changes:
+        rows = new[ord(to)]
+        font.glyphs[(*rows[-down:], *rows[:-down]) if down else rows] = {ord(to)}
+    for bitmap in [bitmap for bitmap, codes in font.glyphs.items() if not codes]:
+        del font.glyphs[bitmap]
+    return font
 
 
 def bios(data: bytes, height: int) -> Made:
@@ -248,6 +267,8 @@ def fonts(root: Path) -> list[Made]:
         bios(vgabios, 8),
         from_kbd("Linux VGA 8×8", "cp865-8x8", "cp850-8x8"),
     ]
+    bold = setup("TerminusBold32x16", "Linux Terminus 16×32", _WIDE)
+    result.append(varied(bold, _LINUX_16X32))
     for rows in (13, 14, 15, 18):
         result.append(setup(f"Fixed{rows}", f"Fixed 8×{rows}"))
     for family, size in (("VGA8", "8×8"), ("VGA14", "8×14")):

@@ -74,7 +74,7 @@ def test_several_screens_are_fitted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(1, "does not allow"), (2, "out of memory"), (3, "does not accept"), (77, "77")]
+    ("status", "words"), [(1, "does not allow"), (2, "out of memory"), (3, "does not accept"), (77, "does not change")]
 )
 def test_refused_sizes_are_told(status: int, words: str) -> None:
     session = connected(100, 50)

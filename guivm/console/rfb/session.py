@@ -2,7 +2,7 @@
 
 Bytes from the server go where :meth:`RfbSession.buffers` says and are announced with :meth:`RfbSession.received`;
 bytes for the server come from :meth:`RfbSession.take_output`; what happened comes from
-:meth:`RfbSession.take_events`, which is to be asked after each of them. When :attr:`RfbSession.tls_wanted` is set, the transport sends what there is to send,
+:meth:`RfbSession.take_events`. When :attr:`RfbSession.tls_wanted` is set, the transport sends what there is to send,
 starts TLS and says so with :meth:`RfbSession.tls_started`; nothing is received before. Any transport can drive it, one
 byte at a time if it likes. Not thread-safe.
 """

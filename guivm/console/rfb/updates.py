@@ -154,7 +154,9 @@ class Updates:
             shape = yield from cursors.masked_cursor(inbox, x, y, width, height)
             self._tell(CursorChanged(shape))
         elif encoding == Encoding.CURSOR_WITH_ALPHA:
-            shape = yield from cursors.alpha_cursor(inbox, x, y, width, height, is_qemu=self.is_qemu)
+            shape = yield from cursors.alpha_cursor(
+                inbox, x, y, width, height, is_qemu=self.is_qemu, decoders=self._decoders
+            )
             self._tell(CursorChanged(shape))
         elif encoding == Encoding.X_CURSOR:
             shape = yield from cursors.two_colour_cursor(inbox, x, y, width, height)

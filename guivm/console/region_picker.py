@@ -24,7 +24,7 @@ class RegionPicker(QWidget):
     """Lies over a picture until something is picked or it is cancelled; then it hides itself.
 
     Mouse: drag. Keyboard: arrows move a mark by 8 guest pixels (with Ctrl by one), Enter puts the first corner,
-    arrows draw the rectangle, Enter picks it. Esc cancels.
+    arrows draw the rectangle, Enter picks it. Ctrl+A picks the whole screen, as a double click does. Esc cancels.
     """
 
     picked = Signal(QRect)  # guest pixels, within the guest's screen, not empty
@@ -73,6 +73,13 @@ class RegionPicker(QWidget):
         top, bottom = sorted((self._anchor.y(), self._mark.y()))
         return QRect(left, top, right - left + 1, bottom - top + 1)
 
+    def _pick_all(self) -> None:
+        size = self._view.picture_size()
+        self._anchor = QPoint(0, 0)
+        self._mark = QPoint(size.width() - 1, size.height() - 1)
+        self._dragging = False
+        self._pick()
+
     def _end(self) -> bool:
         if self.isHidden():
             return False
@@ -104,6 +111,11 @@ class RegionPicker(QWidget):
             self.cancel()
         event.accept()
 
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() is Qt.MouseButton.LeftButton:
+            self._pick_all()
+        event.accept()
+
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._dragging:
             self._mark = QPoint(*self._view.nearest_guest_pixel(event.position()))
@@ -131,6 +143,8 @@ class RegionPicker(QWidget):
         key = event.key()
         if key == Qt.Key.Key_Escape:
             self.cancel()
+        elif key == Qt.Key.Key_A and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self._pick_all()
         elif key in _ENTER:
             if self._anchor is None:
                 self._anchor = QPoint(self._mark)

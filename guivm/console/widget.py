@@ -6,7 +6,6 @@ The widget only paints and forwards; sockets and decoding live on the source's t
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable
 
@@ -164,19 +163,21 @@ class ConsoleWidget(PictureView):
 
     @Slot()
     def _on_damaged(self) -> None:
-        """Shown at once after a rest, else with the screen's next refresh: nobody sees more, and the source collects."""
-        wait = self._next_refresh - time.monotonic()
-        if wait <= 0:
+        """Shown at once after a rest, else with the screen's next refresh: nobody sees more, the source collects."""
+        wait_ms = int((self._next_refresh - time.monotonic()) * 1000)
+        if wait_ms <= 0:
             self._take_damage()
         elif not self._refresh.isActive():
-            self._refresh.start(math.ceil(wait * 1000))
+            self._refresh.start(wait_ms)
 
     @Slot()
     def _take_damage(self) -> None:
         if self._source is None:
             return
-        rate = self.screen().refreshRate()
-        self._next_refresh = time.monotonic() + 1 / min(max(rate, _SLOWEST_HZ), _FASTEST_HZ)
+        now = time.monotonic()
+        period = 1 / min(max(self.screen().refreshRate(), _SLOWEST_HZ), _FASTEST_HZ)
+        # On a steady beat while pictures come all the time.
+        self._next_refresh = period + (self._next_refresh if now - self._next_refresh < period else now)
         damage = self._source.take_damage()
         self._show_damage(damage)
         self.damageShown.emit(damage)

@@ -144,6 +144,8 @@ SPECS: tuple[ActionSpec, ...] = (
     ActionSpec("view-only", Group.CONSOLE, N("Actions", "View Only"), "view-only", "",
                N("Actions", "Send no keys and clicks to the guest"), _on_screen, section=4, checkable=True,
                multiple=False),
+    ActionSpec("open-screens", Group.CONSOLE, N("Actions", "Each Screen in Its Own Window"), "", "",
+               N("Actions", "For guests with several screens"), _on_screen, section=4, multiple=False),
     ActionSpec("sound", Group.CONSOLE, N("Actions", "Play Sound"), "", "", "", _on_screen, section=4, checkable=True,
                multiple=False),
     ActionSpec("search", Group.VIEW, N("Actions", "Search"), "search", "Ctrl+F", ""),

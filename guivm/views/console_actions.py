@@ -20,7 +20,7 @@ _SCALES = ("scale-fit", "scale-actual", "scale-integer")
 _OF_THE_PAGE = frozenset(
     {
         *("send-ctrl-alt-del", "type-text", "copy-text", "copy-screenshot", "screenshot"),
-        *("record-session", "record-video", "record-macro", "run-script"),
+        *("record-session", "record-video", "record-macro", "run-script", "open-screens"),
         *("view-only", "sound", "zoom-in", "zoom-out", "auto-resize"),
     }
 )

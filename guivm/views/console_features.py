@@ -72,14 +72,14 @@ class ConsoleFeatures(QObject):
         if self._sharing is not None:
             self._sharing.follow(source)
         if self._tools is not None:
-            self._tools.recordings.follow(source)
+            self._tools.follow(source)
 
     def let_go(self) -> None:
         """The source is about to go."""
         if self._sharing is not None:
             self._sharing.follow(None)
         if self._tools is not None:
-            self._tools.recordings.follow(None)
+            self._tools.follow(None)
 
     def tap(self) -> Callable[[bytes | bytearray | memoryview], None] | None:
         """What takes the stream of the next connection; None while no session is recorded."""
@@ -113,7 +113,7 @@ class ConsoleFeatures(QObject):
             self._tools = ConsoleTools(self._page, self._bridge, self._settings)
             self._tools.told.connect(self.told)
             self._tools.changed.connect(self._on_tools_changed)
-            self._tools.recordings.follow(self._console.source() if self._console is not None else None)
+            self._tools.follow(self._console.source() if self._console is not None else None)
         return self._tools
 
     @property

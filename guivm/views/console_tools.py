@@ -20,13 +20,15 @@ from guivm.views.settings import KEY_COMBOS, TYPING_LAYOUT, TYPING_RATE, Setting
 if TYPE_CHECKING:
     from guivm.automation.macro import MacroRecorder
     from guivm.console.screenshots import ScreenshotError, ScreenshotSaver
+    from guivm.console.source import DisplaySource
     from guivm.console.typing import KeyEvent
+    from guivm.views.console_heads import ConsoleHeads
     from guivm.views.console_page import ConsolePage
 
 HANDLED = frozenset(
     {
         *("send-ctrl-alt-del", "type-text", "copy-text", "copy-screenshot", "screenshot", SESSION, VIDEO),
-        *("record-macro", "run-script", "view-only"),
+        *("record-macro", "run-script", "view-only", "open-screens"),
     }
 )
 
@@ -46,6 +48,7 @@ class ConsoleTools(QObject):
         self._layout = for_vm(TYPING_LAYOUT, page.vm.key.uuid)
         self._saver: ScreenshotSaver | None = None
         self._macro: MacroRecorder | None = None
+        self._heads: ConsoleHeads | None = None
         self.recordings = ConsoleRecordings(bridge, settings, self)
         self.recordings.told.connect(self.told)
         self.recordings.changed.connect(self.changed)
@@ -74,6 +77,8 @@ class ConsoleTools(QObject):
                 self._toggle_macro(window)
             case "run-script":
                 self._run_script(window)
+            case "open-screens":
+                self._open_screens(window)
 
     def is_checked(self, action_id: str) -> bool:
         """Whether what the action switches is on."""
@@ -84,9 +89,17 @@ class ConsoleTools(QObject):
             return self._macro is not None
         return action_id == self.recordings.active
 
+    def follow(self, source: DisplaySource | None) -> None:
+        """The console shows another source, or none."""
+        self.recordings.follow(source)
+        if self._heads is not None:
+            self._heads.follow(source)
+
     def close(self) -> None:
         """The console goes away for good."""
         self.closing.emit()
+        if self._heads is not None:
+            self._heads.close()
         self.recordings.close()
         if self._saver is not None:
             self._saver.close()
@@ -168,10 +181,10 @@ class ConsoleTools(QObject):
     @Slot(str)
     def type_committed(self, text: str) -> None:
         """What an input method has put together."""
-        from guivm.console.typing import US, events, find_layout, plan
+        from guivm.console.typing import events, find_layout, plan
 
         try:
-            self._send(events(plan(text, find_layout(self._layout_id()) or US)))
+            self._send(events(plan(text, find_layout(self._layout_id()))))
         except GuivmError as error:
             self._tell_error(error)
 
@@ -199,6 +212,17 @@ class ConsoleTools(QObject):
         raise NotImplementedError
 
     # --- others ---------------------------------------------------------------------------------------
+
+    def _open_screens(self, window: QWidget) -> None:
+        from guivm.views.console_heads import ConsoleHeads
+
+        console = self._page.console
+        if console is None:
+            return
+        if self._heads is None:
+            self._heads = ConsoleHeads(console, self._settings, self)
+        if self._heads.open(self._page.vm.name, window) < 2:
+            self._tell(Severity.INFO, self.tr("The guest has only one screen."))
 
     def _toggle_view_only(self) -> None:
         console = self._page.console

@@ -35,6 +35,7 @@ class FullScreenBar(QFrame):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self._actions = actions
         self._shown = True
+        self._menus: tuple[QMenu, ...] = ()
         self.pin = self._button("pin", self.tr("Keep this bar in sight"), "pin")
         self.pin.setCheckable(True)
         self.pin.toggled.connect(self._on_pinned)
@@ -79,6 +80,7 @@ class FullScreenBar(QFrame):
 
     def set_menus(self, send_keys: QMenu, monitors: QMenu | None) -> None:
         """``monitors``: None where there is only one screen to be on."""
+        self._menus = (send_keys,) if monitors is None else (send_keys, monitors)
         self.send_keys.setMenu(send_keys)
         self.monitors.setVisible(monitors is not None)
         if monitors is not None:
@@ -146,8 +148,7 @@ class FullScreenBar(QFrame):
         self._move(at_once=False)
 
     def _menu_is_open(self) -> bool:
-        menus = (self.send_keys.menu(), self.monitors.menu())
-        return any(isinstance(menu, QMenu) and menu.isVisible() for menu in menus)
+        return any(menu.isVisible() for menu in self._menus)
 
     def _place(self) -> None:
         self.adjustSize()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QCoreApplication, QPointF, Qt
 from PySide6.QtGui import QAction, QEnterEvent, QGuiApplication, QImage
@@ -13,10 +14,11 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
 from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
-from guivm.console.frame import ClipboardPolicy, KeyboardLeds, Quality, SourceSecurity
+from guivm.console.frame import ClipboardPolicy, Head, KeyboardLeds, Quality, SourceSecurity
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
+from guivm.views.console_heads import HeadWindow
 from guivm.views.console_window import ConsoleWindow
 from guivm.views.messages import Message, Severity
 from guivm.views.settings import (
@@ -227,9 +229,10 @@ def test_a_policy_is_remembered_for_its_vm(
 def test_auto_resize_and_quality_reach_the_console(stage: Stage, displays: Displays, settings: Settings) -> None:
     settings.set(DISPLAY_QUALITY, "fast")
     source = stage.live(displays)
-    assert source.quality is Quality.FAST
+    qualities = [source.quality]
     settings.set(DISPLAY_QUALITY, "best")
-    assert source.quality is Quality.BEST
+    qualities.append(source.quality)
+    assert qualities == [Quality.FAST, Quality.BEST]
     run(stage, "auto-resize")
     assert settings.get(for_vm(AUTO_RESIZE, stage.key.uuid))
     assert stage.page.features.is_on("auto-resize")
@@ -413,3 +416,40 @@ def test_a_macro_of_nothing_is_none(stage: Stage, displays: Displays, told: list
     run(stage, "record-macro")
     assert "no macro" in told[-1].summary
     assert stage.window.findChild(QFileDialog, "save-macro") is None
+
+
+# --- several screens --------------------------------------------------------------------------------------
+
+
+def test_each_screen_gets_a_window_that_shows_its_part(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
+    source = stage.live(displays)
+    picture = np.zeros((30, 80, 4), np.uint8)
+    picture[:, 40:] = (0, 0, 255, 0)  # red at the right
+    source.show(picture)
+    source.set_heads((Head(1, 0, 0, 40, 30), Head(2, 40, 0, 40, 30)))
+    run(stage, "open-screens")
+    left, right = (stage.window.findChild(HeadWindow, f"head-window-{index}") for index in (0, 1))
+    assert left is not None
+    assert right is not None
+    assert right.isVisible()
+    assert right.windowTitle() == "debian, screen 2"
+    assert right.console.current_image().pixelColor(3, 3).red() == 255
+    assert left.console.current_image().pixelColor(3, 3).red() == 0
+    assert right.console.current_image().width() == 40
+    position = right.console.guest_to_widget(10, 5)
+    assert position is not None
+    QTest.mouseClick(right.console, Qt.MouseButton.LeftButton, pos=position.toPoint())
+    assert source.pointers[-1][:2] == (50, 5)
+    assert right.source is not None
+    with qtbot.waitSignal(right.source.damaged):
+        source.draw(60, 0, BLUE[:10, :10])
+    assert right.console.current_image().pixelColor(22, 3).blue() == 255
+    right.close()
+    assert not right.isVisible()
+    assert left.isVisible()
+
+
+def test_one_screen_needs_no_window(stage: Stage, displays: Displays, told: list[Message]) -> None:
+    stage.live(displays)
+    run(stage, "open-screens")
+    assert "only one" in told[-1].summary

@@ -138,3 +138,13 @@ def test_it_is_as_large_as_the_console_and_shades_what_is_not_chosen(
     assert console.guest_rect_to_widget(picker.selection()).contains(QPointF(at(console, 150, 150)))
     QTest.mouseRelease(picker, Qt.MouseButton.LeftButton, pos=at(console, 150, 150))
     assert picker.isHidden()
+
+
+def test_the_whole_screen(qtbot: QtBot, picker: RegionPicker) -> None:
+    with qtbot.waitSignal(picker.picked) as caught:
+        QTest.keyClick(picker, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
+    assert caught.args == [QRect(0, 0, 320, 200)]
+    picker.start()
+    with qtbot.waitSignal(picker.picked) as caught:
+        QTest.mouseDClick(picker, Qt.MouseButton.LeftButton, pos=picker.rect().center())
+    assert caught.args == [QRect(0, 0, 320, 200)]

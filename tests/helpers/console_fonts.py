@@ -69,7 +69,7 @@ _WIDE = (
 _USUAL = ("Lat15", "Uni2")
 _LATIN = ("Lat15", "Lat2")
 # How Linux's built-in 16×32 font differs from Terminus Bold: character, glyph of which, rows lower.
-_LINUX_16X32 = (("-", "—", 0), ("`", "`", 1), ("~", "~", -7), ("ß", "β", 0))
+_LINUX_16X32 = (("`", "`", 1), ("~", "~", -9))
 _UNIFONT = (
     *((0x21, 0x7E), (0xA1, 0x17F), (0x192, 0x192), (0x218, 0x21B), (0x2C6, 0x2DD), (0x384, 0x3CE), (0x400, 0x45F)),
     *((0x490, 0x491), (0x5D0, 0x5EA), (0x1E9E, 0x1E9E), (0x2010, 0x2027), (0x2030, 0x203A), (0x20AC, 0x20AC)),

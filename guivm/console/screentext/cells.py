@@ -16,7 +16,7 @@ Codes = NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Cells of ``size`` pixels (width, height); one has its top left corner at ``x``, ``y``, which are below ``size``."""
+    """Cells of ``size`` pixels (width, height); one has its top left corner at ``x``, ``y``, less than a size away."""
 
     size: Size
     x: int

@@ -18,6 +18,8 @@ from guivm.resources import resource_path
 _TABLE = "fonts/console.txt"
 _VGA_WIDTHS = (8, 9)
 _VGA_HEIGHTS = (16, 14, 8)
+_SCRIPTS = (re.compile("[\u0370-\u03ff]"), re.compile("[\u0400-\u052f]"))  # Greek, Cyrillic
+_ALPHABET = 20  # letters; the PC's character set has a dozen Greek ones for formulas
 _USUAL = ((8, 16), (9, 16), (8, 19), (16, 32), (8, 14))
 
 Bits = NDArray[np.uint8]
@@ -109,10 +111,21 @@ def fonts_of(size: Size) -> FontSize:
                 fonts[letter].add(rows, characters)
     union = Font("", width, height)
     for font in fonts.values():
+        _leave_out_twins(font)
         for table, whole in ((font.normal, union.normal), (font.inverse, union.inverse)):
             for key, characters in table.items():
                 whole.setdefault(key, characters)
     return FontSize(width, height, tuple(fonts.values()), union)
+
+
+def _leave_out_twins(font: Font) -> None:
+    """No letters of scripts whose own letters the font does not have: nobody writes such a script with it."""
+    tables = (font.normal, font.inverse)
+    first = "".join(characters[0] for table in tables for characters in table.values())
+    for script in _SCRIPTS:
+        if len(set(script.findall(first))) < _ALPHABET:
+            for table in tables:
+                table.update({key: text[0] + script.sub("", text[1:]) for key, text in table.items() if text[1:]})
 
 
 def _add_with_ninth_column(font: Font, rows: Sequence[int], characters: str) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import builtins
 import gc
 import sys
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from threading import RLock
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.abc import Loader
 
 # Python's own is 5 ms: a thread that comes back from libvirt waits that long for each of its answers while the GUI
@@ -23,11 +24,18 @@ _SWITCH_S = 0.001
 _PYTHONS_SWITCH_S = 0.005
 
 
+# Of the standard library, what dataclasses and logging import and hardly ever use.
+_SELDOM_USED = frozenset(("inspect", "traceback"))
+
+
 def hurry() -> None:
-    """No search for garbage (5 ms; what is made now stays) until :mod:`guivm.views.garbage` takes it over, and shorter
-    turns of the threads until :func:`settle`."""
+    """No search for garbage (5 ms; what is made now stays) until :mod:`guivm.views.garbage` takes it over, shorter
+    turns of the threads until :func:`settle`, and two large modules (7 ms) only when they are used."""
     gc.disable()
     sys.setswitchinterval(_SWITCH_S)
+    with _putting_off(_SELDOM_USED):
+        for name in _SELDOM_USED:
+            __import__(name)
 
 
 def settle() -> None:
@@ -47,19 +55,8 @@ def spare_pyside() -> None:
       modules ``from __feature__ import`` may apply; guivm has no use for those features, and without them what is found
       is never asked for.
     """
-    if "shiboken6" not in sys.modules:
-        put_off = _PutOff(_SIGNATURE_MODULES | _UNPACKERS)
-        sys.meta_path.insert(0, put_off)
-        try:
-            import shiboken6  # noqa: F401  (brings shibokensupport)
-        finally:
-            sys.meta_path.remove(put_off)
-    try:
-        from shibokensupport import feature  # type: ignore[import-not-found]
-    except ImportError:  # another version of PySide6 may keep it elsewhere; then it reads
-        return
-    if hasattr(feature, "feature_imported"):
-        feature.feature_imported = _nothing_to_find
+    with _putting_off(_SIGNATURE_MODULES | _UNPACKERS | {_FEATURE_MODULE}):
+        import shiboken6  # noqa: F401  (brings shibokensupport)
     builtins.__import__ = getattr(builtins, "__orig_import__", builtins.__import__)
 
 
@@ -74,8 +71,20 @@ _SIGNATURE_MODULES = frozenset(
 )
 
 
-# What shiboken6 unpacks its support files with, where they are not unpacked already.
-_UNPACKERS = frozenset(("base64", "zipfile"))
+_FEATURE_MODULE = "shibokensupport.feature"
+# What shiboken6 unpacks its support files with, where they are not unpacked already, and writes messages.
+_UNPACKERS = frozenset(("base64", "tempfile", "textwrap", "zipfile"))
+
+
+@contextmanager
+def _putting_off(names: frozenset[str]) -> Iterator[None]:
+    """What is imported within is run later if it is one of these and not there yet."""
+    put_off = _PutOff(names)
+    sys.meta_path.insert(0, put_off)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(put_off)
 
 
 class _PutOff:
@@ -95,8 +104,24 @@ class _PutOff:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = cast("Loader", _LateLoader(spec.loader))  # importlib.abc is not worth its 3 ms
+            late = _WithoutSearch(spec.loader) if fullname == _FEATURE_MODULE else _LateLoader(spec.loader)
+            spec.loader = cast("Loader", late)  # importlib.abc is not worth its 3 ms
         return spec
+
+
+class _WithoutSearch:
+    """Runs shibokensupport.feature and takes its search out before it is first made."""
+
+    def __init__(self, real: SourceFileLoader) -> None:
+        self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._real.exec_module(module)
+        if "feature_imported" in vars(module):
+            vars(module)["feature_imported"] = _nothing_to_find
 
 
 class _LateLoader:

@@ -20,7 +20,7 @@ from guivm.automation.script import Line, Script
 from guivm.automation.statements import Point
 from guivm.console.frame import Rect
 from guivm.console.typing.strokes import KeyEvent
-from guivm.errors import CancelledError, GuivmError, OperationError, UnsupportedError
+from guivm.errors import CancelledError, GuivmError, OperationError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
@@ -84,15 +84,10 @@ class Failure:
 
 
 def screen_text(pixels: NDArray[np.uint8], region: Rect | None) -> str:
-    """Read text with :mod:`guivm.console.screentext`. Raises GuivmError."""
-    import importlib
+    """Read text with :mod:`guivm.console.screentext`. Raises GuivmError, ScreenTextError where there is none."""
+    from guivm.console.screentext import read_text
 
-    try:
-        module = importlib.import_module("guivm.console.screentext")
-        read = module.read_text
-    except (ImportError, AttributeError) as error:
-        raise UnsupportedError("Text on the screen cannot be read.", details=str(error)) from error
-    return str(read(pixels, region).text)
+    return read_text(pixels, region).text
 
 
 class Runner:
@@ -287,9 +282,12 @@ class Runner:
     def _wait_text(self, wanted: st.WaitText) -> None:
         import numpy as np
 
+        from guivm.console.screentext import ScreenTextError
+
         read = self._options.read_text or screen_text
         needle = " ".join(wanted.text.split())
         seen: list[str] = []
+        why_not: list[str] = []
 
         def is_seen() -> bool:
             rgb = self._remote.pixels()
@@ -298,7 +296,11 @@ class Runner:
             region = wanted.region
             if region is not None and not pictures.cut(rgb, region).size:
                 return False
-            seen.append(" ".join(read(bgrx, region).split()))
+            try:
+                seen[:] = [" ".join(read(bgrx, region).split())]
+            except ScreenTextError as error:  # there may be text later
+                why_not[:] = [str(error)]
+                return False
             return needle in seen[-1]
 
         if not self._remote.watch(is_seen, time.monotonic() + wanted.timeout_s, rest_s=_TEXT_REST_S):
@@ -306,7 +308,7 @@ class Runner:
             raise ExpectationError(
                 f"The text “{needle}” did not appear {_within(wanted.timeout_s)}; "
                 + (f"the last that was read is “{last}”." if last else "no text was read."),
-                details=seen[-1] if seen else "",
+                details=seen[-1] if seen else "".join(why_not),
             )
 
     def _wait_still(self, wanted: st.WaitStill) -> None:

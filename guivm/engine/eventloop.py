@@ -31,6 +31,8 @@ _READABLE, _WRITABLE, _ERROR, _HANGUP = 1, 2, 4, 8
 
 @dataclass(slots=True)
 class _Handle:
+    """A descriptor libvirt waits for."""
+
     fd: int
     events: int
     callback: Callable[[int, int, int, object], None]
@@ -39,6 +41,8 @@ class _Handle:
 
 @dataclass(slots=True)
 class _Timer:
+    """A call libvirt wants every so often."""
+
     period_ms: int  # -1: off; 0: every turn of the loop
     due_s: float
     callback: Callable[[int, object], None]

@@ -18,6 +18,8 @@ class HostChanged:
 
 @dataclass(frozen=True, slots=True)
 class HostRemoved:
+    """A host was given up; its VMs are not told one by one."""
+
     host: HostId
 
 

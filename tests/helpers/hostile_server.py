@@ -153,7 +153,7 @@ def storm_of_news(width: int, height: int) -> bytes:
         parts += [
             b"\x02",
             cut_text(b"\xe9\r\n" * 1000 + bytes([65 + i % 26])),
-            provided(("text %d " % i).encode() * 50),
+            provided(b"text %d " % i * 50),
             srv.clipboard(Clip.NOTIFY | Clip.TEXT),
             srv.clipboard(Clip.REQUEST | Clip.TEXT),
             srv.clipboard(Clip.PEEK),
@@ -199,19 +199,22 @@ def storm_of_work(width: int, height: int) -> bytes:
         for y in range(0, height, 16)
         for x in range(0, width, 16)
     )
-    subrects = struct.pack(">I4x", 4000) + b"".join(
-        struct.pack(">IHHHH", i, i % (width - 32), i % (height - 16), 32, 16) for i in range(4000)
+    count = min(4000, area * 15 // 512)
+    subrects = struct.pack(">I4x", count) + b"".join(
+        struct.pack(">IHHHH", i, i % (width - 32), i % (height - 16), 32, 16) for i in range(count)
     )
     return b"".join(
         [
             srv.update(srv.rect(0, 0, width, height, Encoding.HEXTILE, hextile)),
-            srv.update(srv.rect(0, 0, width, height, Encoding.RRE, subrects)) if area > 4000 else b"",
+            srv.update(srv.rect(0, 0, width, height, Encoding.RRE, subrects)),
             srv.update(*[fill(width, height)] * 500),
             # Each stream begins anew, so that the flood can be sent again.
             srv.update(srv.rect(0, 0, width, height, Encoding.TIGHT, tight(0x01, b"", bytes(area * 3)))),
-            srv.update(srv.rect(0, 0, width, 64, Encoding.TIGHT, tight(0x41, b"\x02", bytes(range(256)) * (width * 64 * 3 // 256)))),
+            srv.update(
+                srv.rect(0, 0, width, 64, Encoding.TIGHT, tight(0x41, b"\x02", bytes(range(256)) * (width * 3 // 4)))
+            ),
         ]
-    )  # fmt: skip
+    )
 
 
 def storm_of_nothing(width: int, height: int) -> bytes:

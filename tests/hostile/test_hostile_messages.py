@@ -75,11 +75,11 @@ def test_texts_that_lie(message: bytes, cause: str, step: int) -> None:
 
 
 def test_a_text_that_is_a_bomb() -> None:
-    """A gigabyte in a megabyte of message: a megabyte of it is unpacked."""
-    stream = zlib.compressobj(9)
-    bomb = b"".join(stream.compress(bytes(MIB)) for _ in range(900))[:MAX_TEXT_BYTES]
+    """A hundred megabytes in a tenth of one: no more of it is unpacked than a text may have."""
+    stream = zlib.compressobj()
+    bomb = stream.compress(struct.pack(">I", MAX_TEXT_BYTES + 1) + bytes(100 * MIB)) + stream.flush()
     session = _sharing()
-    message = srv.clipboard(Clip.PROVIDE | Clip.TEXT, zlib.compress(struct.pack(">I", MAX_TEXT_BYTES))[:-6] + bomb)
+    message = srv.clipboard(Clip.PROVIDE | Clip.TEXT, bomb)
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -118,7 +118,7 @@ def test_few_questions_for_very_much_text() -> None:
 
 def test_questions_that_are_answered_in_time_may_go_on() -> None:
     session = connected(8, 8)
-    for _ in range(1000):
+    for _ in range(450):
         feed(session, srv.update() * 1000)
         assert session.take_output()
     assert session.phase is Phase.IDLE
@@ -181,7 +181,7 @@ def test_sizes_that_cannot_be(size: tuple[int, int], extended: bool, reason: int
 
 def test_refusals_of_every_number_are_a_handful_of_sentences() -> None:
     session = connected(100, 50)
-    for status in range(0, 0x10000, 17):
+    for status in (*range(10), *range(10, 0x10000, 17)):
         feed(session, srv.update(srv.extended_size(100, 50, reason=1, status=status)))
     reasons = {event.reason for event in session.take_events() if isinstance(event, Refused)}
     assert 2 <= len(reasons) <= 5
@@ -284,10 +284,11 @@ def test_sound_nobody_asked_for_is_passed_over() -> None:
     session = connected(8, 8)
     feed(session, srv.update(srv.rect(0, 0, 0, 0, srv.SOUND)))
     session.take_events()
+    data = (SOUND_BEGIN + sound(bytes(MAX_SOUND_BYTES)) + SOUND_END) * 20
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        feed(session, (SOUND_BEGIN + sound(bytes(MAX_SOUND_BYTES)) + SOUND_END) * 20)
+        feed(session, data)
         assert tracemalloc.get_traced_memory()[1] - before < 4 * MAX_SOUND_BYTES
     finally:
         tracemalloc.stop()
@@ -310,7 +311,7 @@ def test_unknown_messages(kind: int) -> None:
         feed(connected(8, 8), bytes([kind]))
 
 
-@pytest.mark.parametrize("encoding", [3, 4, 8, 9, 15, 17, 100, -1, -222, -225, -305, -312, -313, 0x574D5669, -(1 << 31)])
+@pytest.mark.parametrize("encoding", [3, 4, 8, 9, 15, 17, 100, -1, -222, -225, -305, -312, -313, -(1 << 31)])
 def test_encodings_nobody_asked_for(encoding: int) -> None:
     with pytest.raises(RfbError, match=f"a rectangle in encoding {encoding}, which we did not ask for"):
         feed(connected(8, 8), srv.update(srv.rect(0, 0, 0, 0, encoding)))
@@ -335,7 +336,7 @@ _VENCRYPT = srv.VERSION_38 + b"\x01\x13"
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (srv.VERSION_38 + b"\xff" + bytes(range(3, 258 % 256 + 253)) * 2, "way to log in"),
+        (srv.VERSION_38 + b"\xff" + b"\x4d" * 255, "way to log in"),
         (b"RFB 003.003\n\xff\xff\xff\xff", "4294967295"),
         (b"RFB 003.003\n\0\0\0\x13", "19"),
         (b"RFB 999.999\n\x01\x00", "log in"),

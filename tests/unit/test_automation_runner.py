@@ -18,7 +18,7 @@ from guivm.automation.runner import Ended, ExpectationError, Failure, Options, P
 from guivm.automation.script import parse
 from guivm.console.frame import Rect
 from guivm.console.rfb.errors import RfbError
-from guivm.errors import CancelledError, ConsoleError, GuivmError, UnsupportedError
+from guivm.errors import CancelledError, ConsoleError, GuivmError
 from tests.helpers import rfb_server as srv
 from tests.helpers.rfb_server import KeyMessage, Pixels, picture
 from tests.helpers.vnc_display import Input, VncDisplay
@@ -235,6 +235,29 @@ def test_text_that_does_not_come_fails_with_what_was_read(desk: Desk) -> None:
     assert set(seen) == {Rect(1, 2, 30, 20)}
 
 
+def _text_or_none(pixels: Pixels, _region: Rect | None) -> str:
+    from guivm.console.screentext import OcrMissingError
+
+    if pixels[0, 0, 0] != 7:
+        raise OcrMissingError
+    return "login:"
+
+
+def test_no_text_yet_is_no_failure(desk: Desk) -> None:
+    desk.read_text = _text_or_none
+    after = picture(WIDTH, HEIGHT)
+    after[0, 0, 0] = 7
+    on_key(desk.display, ENTER, lambda: desk.display.show(after))
+    assert desk.run("key enter\nwait-text login") is None
+
+
+def test_why_no_text_was_read_is_told(desk: Desk) -> None:
+    desk.read_text = _text_or_none
+    failure = desk.run("wait-text login timeout 0.1")
+    assert failure is not None
+    assert "tesseract is not installed" in failure.error.details
+
+
 def test_wait_until_still(desk: Desk) -> None:
     steps = iter(range(2, 6))
     settled = threading.Event()
@@ -422,13 +445,17 @@ def test_no_gate_to_connect_to(tmp_path: Path) -> None:
         remote.close()
 
 
-def test_text_cannot_be_read_without_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    import guivm.console.screentext as room
+def test_text_is_read_off_the_screen() -> None:
     from guivm.automation.runner import screen_text
+    from guivm.console.screentext import NoTextError
+    from tests.helpers.text_screen import blank, font, write
 
-    monkeypatch.delattr(room, "read_text", raising=False)
-    with pytest.raises(UnsupportedError):
-        screen_text(np.zeros((8, 8, 4), np.uint8), None)
+    pixels = blank(320, 200)
+    with pytest.raises(NoTextError):
+        screen_text(pixels, None)
+    write(pixels, font("VGA BIOS 8×16"), ["login:", "other"])
+    assert screen_text(pixels, None) == "login:\nother"
+    assert screen_text(pixels, Rect(0, 16, 24, 16)) == "oth"
 
 
 # --- pictures ---------------------------------------------------------------------------------------------

@@ -75,7 +75,11 @@ from guivm import startup
 
 startup.spare_pyside()
 import PySide6.QtWidgets
-put_off = [module for module in set(sys.modules.values()) if isinstance(module, startup.LateModule) and "signature" in module.__name__]
+put_off = [
+    module
+    for module in set(sys.modules.values())
+    if isinstance(module, startup.LateModule) and "signature" in module.__name__
+]
 from PySide6.QtCore import QObject, QSize
 
 def shown(work):
@@ -96,9 +100,39 @@ print(sum(module.is_run for module in put_off))
 def test_what_is_put_off_of_pyside_comes_when_it_is_needed() -> None:
     done = subprocess.run([sys.executable, "-c", _PYSIDE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    put_off, *shown = done.stdout.split("\n", 1)
+    put_off, shown = done.stdout.split("\n", 1)
     assert put_off == "6"
-    assert "called with wrong argument types" in shown[0]
-    assert "unheard_of" in shown[0]
-    assert "(self, s: PySide6.QtCore.QSize" in shown[0]
-    assert shown[0].endswith("4\n")  # not the two that write type stubs
+    assert "called with wrong argument types" in shown
+    assert "unheard_of" in shown
+    assert "(self, s: PySide6.QtCore.QSize" in shown
+    assert shown.endswith("4\n")  # not the two that write type stubs
+
+
+_STANDARD_LIBRARY = """
+import sys
+from guivm import startup
+
+startup.hurry()
+import dataclasses, logging
+print(sys.modules["inspect"].is_run, sys.modules["traceback"].is_run)
+
+@dataclasses.dataclass
+class Undocumented:
+    value: int = 3
+
+print(Undocumented.__doc__)
+try:
+    raise ValueError("late")
+except ValueError:
+    logging.exception("told")
+import inspect
+from inspect import isfunction
+print(inspect.signature(isfunction), hasattr(inspect, "no_such_thing"))
+"""
+
+
+def test_what_is_put_off_of_the_standard_library_works_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", _STANDARD_LIBRARY], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "False False\nUndocumented(value: int = 3)\n(object) False\n"
+    assert 'raise ValueError("late")' in done.stderr or "ValueError: late" in done.stderr

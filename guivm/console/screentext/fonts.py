@@ -57,10 +57,12 @@ class Font:
 
     def glyphs(self) -> Iterator[tuple[Bits, str]]:
         """All of them, as bits (height, width)."""
-        for flip, table in ((0, self.normal), (1, self.inverse)):
+        for table in (self.normal, self.inverse):
             for key, characters in table.items():
-                bits = np.unpackbits(np.frombuffer(key, np.uint8), count=self.width * self.height)
-                yield (bits ^ flip).reshape(self.height, self.width), characters
+                bits: Bits = np.unpackbits(np.frombuffer(key, np.uint8), count=self.width * self.height)
+                if table is self.inverse:
+                    bits = np.uint8(1) - bits
+                yield bits.reshape(self.height, self.width), characters
 
 
 @dataclass(frozen=True, slots=True)

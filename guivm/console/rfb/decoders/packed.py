@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from guivm.console.rfb.decoders.pixels import PIXEL, Pixels
+
 Indexes = NDArray[np.uint8]
 
 _BYTES = np.arange(256, dtype=np.uint8)[:, None]
 _PAIRS: Indexes = (_BYTES >> np.array([6, 4, 2, 0], np.uint8)) & np.uint8(3)
 _NIBBLES: Indexes = (_BYTES >> np.array([4, 0], np.uint8)) & np.uint8(15)
+_MASKS: Pixels = np.unpackbits(_BYTES, axis=1) * np.array(0xFFFFFFFF, PIXEL)  # of each byte the eight pixels
 
 
 def row_bytes(width: int, bits: int) -> int:
@@ -24,3 +27,13 @@ def unpack(data: bytes | bytearray, start: int, width: int, height: int, bits: i
         return np.unpackbits(rows, axis=1, count=width)
     found = (_PAIRS if bits == 2 else _NIBBLES).take(rows, axis=0).reshape(height, -1)
     return found[:, :width]
+
+
+def paint_bits(data: bytes | bytearray, start: int, first: int, second: int, out: Pixels) -> None:
+    """Rows of one bit a pixel from ``data[start:]`` into ``out``, in the colours of 0 and of 1."""
+    height, width = out.shape
+    rows: Indexes = np.ndarray((height, row_bytes(width, 1)), np.uint8, data, start)
+    masks = _MASKS.take(rows, axis=0).reshape(height, -1)
+    if width & 7:
+        masks = masks[:, :width]
+    np.bitwise_xor(np.bitwise_and(masks, np.uint32(first ^ second)), np.uint32(first), out=out)

@@ -13,6 +13,8 @@ from guivm.console.rfb.decoders.pixels import PIXEL, Pixels
 from guivm.console.rfb.errors import RfbError
 
 _FEW = 48  # runs that are read one by one before numpy is worth its calls
+_SAMPLE = 8  # runs that are looked at to tell whether a tile has many
+_SHORT = 64  # pixels; where all of the sample are shorter, a tile will hardly have only a few
 _RUN = 0x80
 _ON = 0xFF  # the length goes on
 _CHUNK = 2048
@@ -20,6 +22,10 @@ _CHUNK = 2048
 
 def plain_runs(data: bytes, at: int, count: int) -> tuple[Pixels, int]:
     """``count`` pixels from runs of a pixel B, G, R and a length, and where they end. ``data[at - 1]`` must exist."""
+    sample = data[at + 3 : at + 3 + 4 * _SAMPLE : 4]
+    if count > _SHORT * _FEW // 2 and sample and max(sample) < _SHORT:
+        groups, at = _many_plain(data, at, count, count)
+        return groups[0] if len(groups) == 1 else np.concatenate(groups), at
     left = count
     parts: list[bytes] = []
     try:
@@ -56,8 +62,8 @@ def _many_plain(data: bytes, at: int, left: int, count: int) -> tuple[list[Pixel
         long = int(lengths.argmax())
         if lengths[long] != _ON:
             long = group
-        ends = lengths[:long].cumsum(dtype=np.intp)
-        ends += np.arange(1, long + 1)
+        runs = np.add(lengths[:long], 1, dtype=np.intp)
+        ends = runs.cumsum()
         last = int(ends.searchsorted(left))
         if last < long:
             long = last + 1
@@ -67,6 +73,7 @@ def _many_plain(data: bytes, at: int, left: int, count: int) -> tuple[list[Pixel
         else:
             left -= int(ends[-1]) if long else 0
         pixels = np.ndarray((long,), PIXEL, data, at - 1, (4,)) >> np.uint32(8)
+        parts.append(pixels.repeat(runs[:long]))
         at += long * 4
         if left and long < group:
             end = at + 3
@@ -80,11 +87,8 @@ def _many_plain(data: bytes, at: int, left: int, count: int) -> tuple[list[Pixel
             left -= run
             if left < 0:
                 raise _overflow(count)
-            parts.append(pixels.repeat(lengths[:long].astype(np.intp) + 1))
             parts.append(np.full(run, int.from_bytes(data[at : at + 3], "little"), PIXEL))
             at = end + 1
-        else:
-            parts.append(pixels.repeat(lengths[:long].astype(np.intp) + 1))
     return parts, at
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from guivm.console.frame import Framebuffer
-from guivm.console.rfb.decoders.inflate import PIECE_BYTES, Inflater, take_length
-from guivm.console.rfb.decoders.packed import row_bytes, unpack
+from guivm.console.rfb.decoders.inflate import Inflater, take_length
+from guivm.console.rfb.decoders.packed import paint_bits, row_bytes, unpack
 from guivm.console.rfb.decoders.pixels import Pixels, area, bgr_colours, unpack_bgr
 from guivm.console.rfb.decoders.runs import palette_runs, plain_runs, short_tile
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.inbox import Inbox, Steps
 
 _SIDE = 64
-_RAW, _SOLID, _PACKED_LAST, _PLAIN_RUNS, _PALETTE_RUNS = 0, 1, 16, 128, 130
+_RAW, _SOLID, _TWO_COLOURS, _PACKED_LAST, _PLAIN_RUNS, _PALETTE_RUNS = 0, 1, 2, 16, 128, 130
 _MAX_TILE = 1 + _SIDE * _SIDE * 4  # runs of one pixel each
 _MAX_PALETTE = 127 * 3
+_PIECE_BYTES = 64 << 10  # inflated at once: little enough to be in the processor's cache when the tiles are read
 
 
 class ZrleDecoder:
@@ -38,7 +39,7 @@ class ZrleDecoder:
                     held = [data[at:]]
                     size = len(data) - at
                     while size < _MAX_TILE and not ended:
-                        piece = yield from inflater.piece(inbox, PIECE_BYTES)
+                        piece = yield from inflater.piece(inbox, _PIECE_BYTES)
                         held.append(piece)
                         size += len(piece)
                         ended = not piece
@@ -72,6 +73,13 @@ def _tile(data: bytes, at: int, out: Pixels) -> int:
         pixels, at = plain_runs(data, at, width * height)
         out[...] = pixels.reshape(height, width)
         return at
+    if kind == _TWO_COLOURS:
+        end = at + 6 + row_bytes(width, 1) * height
+        if end > len(data):
+            raise short_tile()
+        first = int.from_bytes(data[at : at + 3], "little")
+        paint_bits(data, at + 6, first, int.from_bytes(data[at + 3 : at + 6], "little"), out)
+        return end
     count = kind & 0x7F
     if _PACKED_LAST < kind < _PALETTE_RUNS:
         raise RfbError(f"a ZRLE tile of unknown kind {kind}")
@@ -80,7 +88,7 @@ def _tile(data: bytes, at: int, out: Pixels) -> int:
     palette = bgr_colours(data, at, count)
     at += count * 3
     if kind <= _PACKED_LAST:
-        bits = 1 if count == 2 else 2 if count <= 4 else 4
+        bits = 2 if count <= 4 else 4
         end = at + row_bytes(width, bits) * height
         if end > len(data):
             raise short_tile()
@@ -89,8 +97,8 @@ def _tile(data: bytes, at: int, out: Pixels) -> int:
     else:
         runs, at = palette_runs(data, at, width * height)
         indexes = runs.reshape(height, width)
-    highest = int(indexes.max())
-    if highest >= count:
-        raise RfbError(f"colour {highest} of a ZRLE palette of {count}")
-    out[...] = palette.take(indexes)
+    try:
+        out[...] = palette.take(indexes)
+    except IndexError:
+        raise RfbError(f"colour {indexes.max()} of a ZRLE palette of {count}") from None
     return at

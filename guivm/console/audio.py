@@ -10,12 +10,15 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
+from collections import deque
 
 from guivm.console.rfb.events import SoundBegan, SoundData, SoundEnded
 from guivm.errors import ConsoleError
 
 _END_S = 0.5
 _SAMPLE_BYTES = 2
+_STARTS, _STARTS_S = 5, 5.0  # so many players in so many seconds: a storm of beginnings is none of processes
 
 
 def player_command(channels: int, rate: int) -> list[str] | None:
@@ -94,6 +97,7 @@ class GuestSound:
         self._channels = channels
         self._rate = rate
         self._player: SoundPlayer | None = None
+        self._starts: deque[float] = deque(maxlen=_STARTS)  # monotonic
 
     def hear(self, event: SoundBegan | SoundData | SoundEnded) -> str | None:
         """Answers why there will be no sound, or None."""
@@ -101,6 +105,10 @@ class GuestSound:
             self.close()
             return None
         if self._player is None:
+            now = time.monotonic()
+            if len(self._starts) == _STARTS and now < self._starts[0] + _STARTS_S:
+                return None
+            self._starts.append(now)
             try:
                 self._player = SoundPlayer(self._channels, self._rate)
             except ConsoleError as error:

@@ -395,6 +395,8 @@ class RfbLink:
             finally:
                 self._publish(ended=False)
             self._flush(transport)
+            if self._inputs:  # what is typed does not wait behind a flood
+                break
         return total
 
     def _go_on(self) -> None:

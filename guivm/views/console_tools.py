@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guivm.console.typing import KeyEvent
     from guivm.views.console_heads import ConsoleHeads
     from guivm.views.console_page import ConsolePage
+    from guivm.views.screen_text import ScreenTextCopy
 
 HANDLED = frozenset(
     {
@@ -49,6 +50,7 @@ class ConsoleTools(QObject):
         self._saver: ScreenshotSaver | None = None
         self._macro: MacroRecorder | None = None
         self._heads: ConsoleHeads | None = None
+        self._text_copy: ScreenTextCopy | None = None
         self.recordings = ConsoleRecordings(bridge, settings, self)
         self.recordings.told.connect(self.told)
         self.recordings.changed.connect(self.changed)
@@ -100,6 +102,8 @@ class ConsoleTools(QObject):
         self.closing.emit()
         if self._heads is not None:
             self._heads.close()
+        if self._text_copy is not None:
+            self._text_copy.close()
         self.recordings.close()
         if self._saver is not None:
             self._saver.close()
@@ -209,7 +213,15 @@ class ConsoleTools(QObject):
         self._tell_error(error)
 
     def _copy_text(self) -> None:
-        raise NotImplementedError
+        from guivm.views.screen_text import ScreenTextCopy
+
+        console = self._page.console
+        if console is None:
+            return
+        if self._text_copy is None:
+            self._text_copy = ScreenTextCopy(self._bridge.compute, self)
+            self._text_copy.told.connect(self.told)
+        self._text_copy.start(console)
 
     # --- others ---------------------------------------------------------------------------------------
 

@@ -8,18 +8,33 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from guivm.console.frame import ClipboardPolicy, KeyboardLeds, SourceSecurity
+from guivm.console.region_picker import RegionPicker
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
+from guivm.console.terminal_widget import TerminalWidget
 from guivm.views.main_window import MainWindow
 from guivm.views.settings import KEY_COMBOS, Settings
 from guivm.views.theme import GRID
+from tests.helpers.serial_lines import SerialLines
 
 if TYPE_CHECKING:
     from guivm.views.console_page import ConsolePage
+    from tests.helpers.fake_engine import FakeEngine
     from tests.helpers.fake_source import FakeSource
+
+
+_SERIAL = (
+    "\r\nDebian GNU/Linux 12 web ttyS0\r\n\r\nweb login: \x1b[1muser\x1b[0m\r\n"
+    "\x1b[32muser@web\x1b[0m:\x1b[34m~\x1b[0m$ systemctl --failed\r\n"
+    "  UNIT \x1b[4mLOAD ACTIVE SUB DESCRIPTION\x1b[0m\r\n\x1b[1;32m0 loaded units listed.\x1b[0m\r\n"
+    "\x1b[32muser@web\x1b[0m:\x1b[34m~\x1b[0m$ uptime\r\n"
+    " 14:02:11 up 12 days,  3:41,  1 user,  load average: 0.08, 0.03, 0.01\r\n"
+    "\x1b[32muser@web\x1b[0m:\x1b[34m~\x1b[0m$ "
+)
 
 
 class ConsoleScenes:
@@ -30,12 +45,15 @@ class ConsoleScenes:
         settings: Settings,
         console: Callable[[str], MainWindow],
         source: Callable[[], FakeSource],
+        engine: Callable[[], FakeEngine],
         settle: Callable[[], None],
         wait_for: Callable[[Callable[[], bool]], None],
     ) -> None:
         self._settings = settings
         self._console = console
         self._source = source
+        self._engine = engine
+        self._kept: list[object] = []  # or Python would delete them too early
         self._settle = settle
         self._wait_for = wait_for
 
@@ -49,6 +67,9 @@ class ConsoleScenes:
             "type-text": self.type_text,
             "key-combos": self.key_combos,
             "player": self.player,
+            "copy-text": self.copy_text,
+            "run-script": self.run_script,
+            "serial": self.serial,
         }
 
     def _page(self, window: MainWindow) -> ConsolePage:
@@ -118,6 +139,48 @@ class ConsoleScenes:
         self._settle()
         return dialog
 
+    def copy_text(self) -> QWidget:
+        window = self._console("web")
+        window.run_action("copy-text")
+        self._settle()
+        picker = window.findChild(RegionPicker)
+        assert picker is not None
+        start, end = QPoint(60, 40), QPoint(520, 170)
+        QTest.mousePress(picker, Qt.MouseButton.LeftButton, pos=start)
+        QTest.mouseMove(picker, end)
+        self._settle()
+        return window
+
+    def run_script(self) -> QWidget:
+        from guivm.views.dialogs.run_script import RunScriptDialog
+
+        window = self._console("web")
+        script = Path(mkdtemp(prefix="guivm-shots-")) / "install.guivm"
+        script.write_text(
+            '# Answers the installer\'s first questions.\nwait-text "Choose language" timeout 60\nkey enter\n'
+            "wait-still 2\ntypeline web\nkey tab\nkey enter\ncapture installed.png\n"
+        )
+        page = self._page(window)
+        dialog = RunScriptDialog(page._bridge, page.vm, window)
+        dialog.show()
+        dialog.file.set_path(script)
+        self._wait_for(lambda: dialog.statements.topLevelItemCount() > 0)
+        return dialog
+
+    def serial(self) -> QWidget:
+        window = self._console("web")
+        lines = SerialLines(self._engine())
+        self._kept.append(lines)
+        window.show_page("serial")
+        self._wait_for(lambda: bool(lines.guests))
+        lines.guest.sendall(_SERIAL.encode())
+        page = window.vm_page.serial.current_page
+        assert page is not None
+        terminal = page.findChild(TerminalWidget)
+        assert terminal is not None
+        self._wait_for(lambda: terminal.terminal.cursor.row >= 9)
+        return window
+
     def player(self) -> QWidget:
         from guivm.console.recording.format import Chunk, RecordingHeader, write_recording
         from guivm.views.player_window import PlayerWindow
@@ -133,7 +196,7 @@ class ConsoleScenes:
         header = RecordingHeader(width, height, "web", datetime(2026, 3, 14, 14, 2, 11, tzinfo=UTC))
         write_recording(path, header, [chunks])
         player = PlayerWindow(path, pictures_dir=directory, videos_dir=directory)
-        self.kept = player
+        self._kept.append(player)
         player.resize(980, 700)
         player.show()
         self._wait_for(lambda: not player.console.current_image().isNull())

@@ -147,7 +147,10 @@ def recorded(limit: int = 60_000) -> tuple[Recorded, ...]:
 
 
 def storm_of_news(width: int, height: int) -> bytes:
-    """Bells, texts, cursors, LEDs, names, pointer modes, features and refusals, each different from the one before."""
+    """Bells, texts, cursors, LEDs, names, pointer modes, features and refusals, each different from the one before.
+
+    The screen is at least 68 pixels wide and high.
+    """
     parts: list[bytes] = [CAPS]
     for i in range(64):
         parts += [
@@ -192,7 +195,7 @@ def storm_of_rectangles(width: int, height: int) -> bytes:
 
 def storm_of_work(width: int, height: int) -> bytes:
     """Rectangles that take as much work as their bytes can ask for."""
-    area = width * height
+    area, band = width * height, width * min(height, 64)
     tile = b"\x0a\0\0\0\0\xff" + b"\0\xff" * 255
     hextile = b"".join(
         tile if min(16, height - y) == min(16, width - x) == 16 else b"\x02abcd"
@@ -210,9 +213,7 @@ def storm_of_work(width: int, height: int) -> bytes:
             srv.update(*[fill(width, height)] * 500),
             # Each stream begins anew, so that the flood can be sent again.
             srv.update(srv.rect(0, 0, width, height, Encoding.TIGHT, tight(0x01, b"", bytes(area * 3)))),
-            srv.update(
-                srv.rect(0, 0, width, 64, Encoding.TIGHT, tight(0x41, b"\x02", bytes(range(256)) * (width * 3 // 4)))
-            ),
+            srv.update(srv.rect(0, 0, width, band // width, Encoding.TIGHT, tight(0x41, b"\x02", b"\1\2\xff" * band))),
         ]
     )
 
@@ -261,6 +262,12 @@ class Peer:
         with contextlib.suppress(OSError):
             while self.sock.recv(1 << 20):
                 pass
+
+    def ends(self, timeout_s: float = 20.0) -> bool:
+        """Whether the other side has gone, or goes in time."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -52,7 +52,7 @@ _LINES = (
 def scenes(settings: Settings) -> dict[str, Scene]:
     """All scenes; each function makes a fresh window and answers it after it has been shown and settled."""
     maker = _Maker(settings)
-    console = ConsoleScenes(settings, maker.console, maker.source, settle, _wait_for)
+    console = ConsoleScenes(settings, maker.console, maker.source, lambda: maker.engine, settle, _wait_for)
     return {
         "main-overview": maker.overview,
         "main-console": lambda: maker.console("web"),

@@ -32,7 +32,7 @@ from guivm.console.link_inputs import (
 from guivm.console.pace import Gauge
 from guivm.console.rfb.encoding_choice import EncodingChooser
 from guivm.console.rfb.errors import RfbEndError, RfbError
-from guivm.console.rfb.limits import BUFFER_BYTES, MAX_ANSWER_BYTES, MAX_CURSOR_SIDE, MAX_SIDE, WORK_PIXELS
+from guivm.console.rfb.limits import BUFFER_BYTES, MAX_ANSWER_BYTES, MAX_CURSOR_SIDE, MAX_SIDE
 from guivm.console.rfb.session import Phase, RfbSession
 from tests.helpers import rfb_server as srv
 from tests.helpers.hostile_server import Recorded, everything, recorded
@@ -250,8 +250,3 @@ def test_changed_recordings(stream: Recorded) -> None:
             assert cursor is None or max(cursor.width, cursor.height) <= MAX_CURSOR_SIDE
         assert len(session.take_output()) <= MAX_ANSWER_BYTES
     assert all(outcomes.values()), outcomes
-
-
-def test_the_bound_of_work_is_one_that_a_screen_fits_in() -> None:
-    """What people have is never interrupted: 8K."""
-    assert WORK_PIXELS >= 7680 * 4320

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from pathlib import Path
 
@@ -177,6 +179,7 @@ def test_over_a_picture() -> None:
     write(pixels, unifont, ["Press enter to boot the selected OS."], at=(53, 41 + 5 * 16), ink=GREY, paper=None)
     lines = [line for line in stripped(read(pixels).text) if line]
     assert lines == ["*Debian GNU/Linux", " Advanced options", "Press enter to boot the selected OS."]
+    assert read(pixels, Rect(53 + 8, 60, 30, 10)).text == "Adva"
 
 
 @pytest.mark.parametrize("pixels", [NOISE, blank(0, 0), blank(320, 200), blank(5, 3), NOISE[:9, :9], NOISE[:1, :1]])
@@ -273,8 +276,9 @@ def test_tesseract_finds_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_cancelled_the_program_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    started = tmp_path / "started"
-    _program(tmp_path, f"{_LIST}\nmkfifo {started}; exec cat {started}", monkeypatch)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    _program(tmp_path, f"{_LIST}\nexec cat {pipe}", monkeypatch)
     cancel = threading.Event()
     errors: list[Exception] = []
 
@@ -286,6 +290,21 @@ def test_cancelled_the_program_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     thread = threading.Thread(target=run)
     thread.start()
-    cancel.set()
-    thread.join(30)
-    assert len(errors) == 1
+    with pipe.open("wb", buffering=0) as writer:  # opens when the program reads
+        cancel.set()
+        thread.join(30)
+        assert len(errors) == 1
+        with pytest.raises(BrokenPipeError):
+            writer.write(b"x")
+
+
+@given(data=st.data(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_any_picture(data: st.DataObject, seed: int) -> None:
+    """Few colours, so that some of it looks like glyphs; regions of any size and place."""
+    width, height = data.draw(st.integers(1, 120)), data.draw(st.integers(1, 90))
+    pixels = np.random.default_rng(seed).integers(0, data.draw(st.integers(1, 4)), (height, width, 4), np.uint8)
+    side = st.integers(-20, 140)
+    region = data.draw(st.none() | st.builds(Rect, side, side, side, side))
+    with contextlib.suppress(NoTextError):
+        assert read(pixels, region).text

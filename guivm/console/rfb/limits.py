@@ -17,7 +17,8 @@ MAX_OUTPUT_BYTES = 1 << 20  # output that the server does not take from us
 MAX_ANSWER_BYTES = 4 << 20  # what we say to one piece of input
 MAX_PICTURE_PIXELS = 1 << 25  # of one JPEG or PNG: more than 8K has
 
-WORK_PIXELS = 64 << 20  # written at once, before whoever drives the session may look at something else
+WORK_PIXELS = 2 << 20  # written at once, before whoever drives the session may look at something else
+RECT_PIXELS = 1 << 10  # what a message or a rectangle costs beside its pixels
 BUFFER_BYTES = 2 << 20  # one buffer for all that is small: fewer reads, and it still fits into a processor's cache
 DIRECT_BYTES = 64 << 10  # from here on pixels are received straight into the framebuffer
 DIRECT_ROW_BYTES = 2 << 10  # … unless their rows are shorter than this

@@ -32,6 +32,7 @@ from guivm.console.rfb.limits import (
     MAX_NAME_BYTES,
     MAX_SOUND_BYTES,
     MAX_TEXT_BYTES,
+    RECT_PIXELS,
     WORK_PIXELS,
     check_length,
     check_size,
@@ -52,7 +53,7 @@ Tap = Callable[[memoryview], None]
 class Phase(enum.Enum):
     """Where in the conversation we are; for deadlines and for saying where a connection broke."""
 
-    HANDSHAKE = "handshake"
+    HANDSHAKE = "in the handshake"
     IDLE = "between messages"
     MESSAGE = "in the middle of a message"
     FAILED = "failed"
@@ -336,6 +337,9 @@ class RfbSession:
         updates = self._updates
         while True:
             self.phase = Phase.IDLE
+            inbox.work += RECT_PIXELS
+            if inbox.work_limit is not None and inbox.work > inbox.work_limit:
+                yield 0
             start = yield from inbox.take(1)
             self.phase = Phase.MESSAGE
             self.messages += 1

@@ -24,7 +24,15 @@ from guivm.console.rfb.events import (
     UpdateEnded,
 )
 from guivm.console.rfb.inbox import Inbox, Steps
-from guivm.console.rfb.limits import DIRECT_BYTES, MAX_NAME_BYTES, MAX_SIDE, check_length, check_rect, check_size
+from guivm.console.rfb.limits import (
+    DIRECT_BYTES,
+    MAX_NAME_BYTES,
+    MAX_SIDE,
+    RECT_PIXELS,
+    check_length,
+    check_rect,
+    check_size,
+)
 from guivm.console.rfb.rawrows import RawRows
 from guivm.console.rfb.wire import Encoding, Screen
 from guivm.text import clean_line
@@ -138,14 +146,15 @@ class Updates:
                 if width and height:
                     self.damage.add(x, y, width, height)
                     pixels = True
-                    # A few bytes may fill the whole screen, and a buffer holds very many of them.
                     inbox.work += width * height
-                    if inbox.work_limit is not None and inbox.work > inbox.work_limit:
-                        yield 0
             elif encoding == Encoding.LAST_RECT:
                 break
             else:
                 yield from self._pseudo(encoding, x, y, width, height)
+            # A few bytes may fill the whole screen, and the inbox holds very many of them.
+            inbox.work += RECT_PIXELS
+            if inbox.work_limit is not None and inbox.work > inbox.work_limit:
+                yield 0
         self._tell(UpdateEnded(pixels))
 
     def _pseudo(self, encoding: int, x: int, y: int, width: int, height: int) -> Steps[None]:

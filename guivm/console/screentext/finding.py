@@ -16,6 +16,7 @@ from guivm.console.screentext.fonts import Font, Size, fonts_of, sizes
 _SAMPLE_ROWS = 12
 _PROBES = 32
 _CANDIDATES = 3
+_FEW = 3  # letters and digits that need company
 _SURE = 8  # letters and digits that are there to the pixel: no chance
 
 
@@ -45,10 +46,7 @@ def find_grid(codes: Codes, area: Rect, *, at_least: int = 1) -> Grid | None:
     whole = Rect(0, 0, codes.shape[1], codes.shape[0])
     found: tuple[Score, Grid] | None = None
     for grid in _usual_grids(codes):
-        score = measure(codes, grid, area)
-        if score.share >= 0.5 and score.letters < max(3, at_least):
-            wider = measure(codes, grid, whole)
-            score = Score(score.cells, score.glyphs, wider.letters if wider.fits else score.letters)
+        score = _judge(codes, grid, area, at_least)
         if score.fits and score.letters >= at_least and (found is None or score.glyphs > found[0].glyphs):
             found = score, grid
             if score.share >= 0.9 and score.letters >= _SURE:
@@ -58,6 +56,16 @@ def find_grid(codes: Codes, area: Rect, *, at_least: int = 1) -> Grid | None:
     if found is None and area != whole:
         found = _search(codes, area, whole, at_least)
     return found[1] if found is not None else None
+
+
+def _judge(codes: Codes, grid: Grid, area: Rect, at_least: int) -> Score:
+    """Few letters in a small area, or none but lines and signs, count when the whole screen has more on that grid."""
+    score = measure(codes, grid, area)
+    if score.share >= 0.5 and score.letters < max(_FEW, at_least):
+        wider = measure(codes, grid, Rect(0, 0, codes.shape[1], codes.shape[0]))
+        if wider.fits:
+            score = Score(score.cells, score.glyphs, max(score.letters, wider.letters))
+    return score
 
 
 def measure(codes: Codes, grid: Grid, area: Rect) -> Score:
@@ -102,7 +110,7 @@ def _search(codes: Codes, area: Rect, where: Rect, at_least: int) -> tuple[Score
             if votes[y, x] < 2:
                 break
             grid = Grid(size, x, y)
-            score = measure(codes, grid, area)
+            score = _judge(codes, grid, area, at_least)
             if score.fits and score.letters >= at_least and (best is None or score.glyphs > best[0].glyphs):
                 best = score, grid
         if best is not None and best[0].share >= 0.9 and best[0].letters >= _SURE:

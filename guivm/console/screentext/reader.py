@@ -59,6 +59,9 @@ def read_text(
     area = _clip(pixels, region)
     if area is None:
         raise NoTextError
+    cut = pixels[area.y : area.y + area.height, area.x : area.x + area.width]
+    if (cut[:, :, :3] == cut[:1, :1, :3]).all():
+        raise NoTextError
     codes = codes_of(pixels)
     reading = _by_font(codes, area)
     if reading is not None:
@@ -66,8 +69,7 @@ def read_text(
         if text.strip():
             return ScreenText(text, TextMethod.FONT, reading.font, reading.confidence)
         raise NoTextError
-    cut = pixels[area.y : area.y + area.height, area.x : area.x + area.width]
-    if not use_ocr or (cut[:, :, :3] == cut[:1, :1, :3]).all():
+    if not use_ocr:
         raise NoTextError
     found = ocr.recognise(cut, cancel)
     text = clean_block(found.text, MAX_CHARACTERS)

@@ -12,6 +12,8 @@ from guivm.console.rfb.wire import U32
 
 PIECE_BYTES = 256 << 10
 """Inflated at once, so that memory is bounded whatever the rectangle's size; rows may be longer."""
+_SLICE_BYTES = 16 << 10
+"""Compressed bytes given to zlib at once: it copies what it leaves over at every piece."""
 
 Sink = Callable[[int, bytes], None]
 """Takes the number of its first row, and whole rows."""
@@ -54,7 +56,7 @@ class Inflater:
                 if self._remaining:
                     if inbox.end == inbox.pos:
                         yield 1
-                    count = min(inbox.end - inbox.pos, self._remaining)
+                    count = min(inbox.end - inbox.pos, self._remaining, _SLICE_BYTES)
                     data = inbox.view[inbox.pos : inbox.pos + count]
                     inbox.pos += count
                     self._remaining -= count

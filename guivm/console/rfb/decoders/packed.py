@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ Indexes = NDArray[np.uint8]
 _BYTES = np.arange(256, dtype=np.uint8)[:, None]
 _PAIRS: Indexes = (_BYTES >> np.array([6, 4, 2, 0], np.uint8)) & np.uint8(3)
 _NIBBLES: Indexes = (_BYTES >> np.array([4, 0], np.uint8)) & np.uint8(15)
-_MASKS: Pixels = np.unpackbits(_BYTES, axis=1) * np.array(0xFFFFFFFF, PIXEL)  # of each byte the eight pixels
+_BITS: Indexes = np.unpackbits(_BYTES, axis=1)
 
 
 def row_bytes(width: int, bits: int) -> int:
@@ -33,7 +35,11 @@ def paint_bits(data: bytes | bytearray, start: int, first: int, second: int, out
     """Rows of one bit a pixel from ``data[start:]`` into ``out``, in the colours of 0 and of 1."""
     height, width = out.shape
     rows: Indexes = np.ndarray((height, row_bytes(width, 1)), np.uint8, data, start)
-    masks = _MASKS.take(rows, axis=0).reshape(height, -1)
-    if width & 7:
-        masks = masks[:, :width]
-    np.bitwise_xor(np.bitwise_and(masks, np.uint32(first ^ second)), np.uint32(first), out=out)
+    pixels = _byte_pixels(first, second).take(rows, axis=0).reshape(height, -1)
+    out[...] = pixels if width & 7 == 0 else pixels[:, :width]
+
+
+@lru_cache(maxsize=32)  # 8 KiB each; the same few pairs come again and again
+def _byte_pixels(first: int, second: int) -> Pixels:
+    """The eight pixels of every byte: (256, 8)."""
+    return np.array((first, second), PIXEL).take(_BITS)

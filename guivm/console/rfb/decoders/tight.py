@@ -11,7 +11,7 @@ import numpy as np
 from guivm.console.frame import Framebuffer
 from guivm.console.rfb.decoders.gradient import undo_gradient
 from guivm.console.rfb.decoders.inflate import Inflater, Sink
-from guivm.console.rfb.decoders.packed import row_bytes, unpack
+from guivm.console.rfb.decoders.packed import paint_bits, row_bytes, unpack
 from guivm.console.rfb.decoders.pictures import decode_picture
 from guivm.console.rfb.decoders.pixels import Pixels, area, rgb_colours, unpack_rgb
 from guivm.console.rfb.errors import RfbError
@@ -118,12 +118,9 @@ class _TwoColours:
     def __call__(self, row: int, data: bytes) -> None:
         width = self._out.shape[1]
         rows = len(data) // row_bytes(width, 1)
-        bits = unpack(data, 0, width, rows, 1)
-        if self._count == 1 and bits.any():
+        if self._count == 1 and unpack(data, 0, width, rows, 1).any():
             raise RfbError("colour 1 of a Tight palette of 1")
-        out = self._out[row : row + rows]
-        np.multiply(bits, np.uint32(self._first ^ self._second), out=out)
-        np.bitwise_xor(out, np.uint32(self._first), out=out)
+        paint_bits(data, 0, self._first, self._second, self._out[row : row + rows])
 
 
 class _Palette:

@@ -245,7 +245,7 @@ class RfbLink:
         except _Stopped:
             self.error = None
         except ConsoleError as error:
-            self.error = error
+            self.error = _without_frames(error)
         except OSError as error:
             self.error = _broken(error)
         finally:
@@ -266,6 +266,9 @@ class RfbLink:
             if self._wake_fd >= 0:
                 os.close(self._wake_fd)
                 self._wake_fd = -1
+            if self._stopping:
+                self._news = News()
+        self._session.close()
         self._sound.close()
         if self._tunnel is not None:
             self._tunnel.close()
@@ -519,6 +522,15 @@ class RfbLink:
                 f"{len(self._unsent)} bytes of input were not read",
                 summary="The display's server does not read what is typed.",
             )
+
+
+def _without_frames(error: ConsoleError) -> ConsoleError:
+    """An error that lives on in the window does not keep the pixels and streams of where it was raised."""
+    chained: BaseException | None = error
+    while chained is not None:
+        chained.__traceback__ = None
+        chained = chained.__cause__ or chained.__context__
+    return error
 
 
 def _too_late() -> RfbError:

@@ -90,6 +90,7 @@ class RfbSource(DisplaySource):
             self._closed = True
             self._state = SourceState.DISCONNECTED
         self._link.close()
+        self._framebuffer = None  # it may be large, and whoever shows it has it
 
     def take_damage(self) -> list[Rect]:
         return self._link.take_damage()

@@ -57,6 +57,8 @@ class Scene:
     def draw(self, x: int, y: int, pixels: Pixels) -> None:
         for source in self.sources:
             source.draw(x, y, pixels)
+        while not all(source.is_taken for source in self.sources):
+            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         self.settle()
 
     def shown(self) -> list[Pixels]:

@@ -10,7 +10,7 @@ import json
 import sys
 
 import numpy as np
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEventLoop, QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -104,6 +104,8 @@ def wrong_after_damage(scene: Scene) -> int:
         width, height = int(rng.integers(1, 30)), int(rng.integers(1, 30))
         x, y = int(rng.integers(0, GUEST[0] - width)), int(rng.integers(0, GUEST[1] - height))
         scene.source.draw(x, y, picture(width, height, seed=int(rng.integers(1 << 30))))
+        while not scene.source.is_taken:
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
         QApplication.processEvents()
     parts = scene.pixels(fresh=False).astype(int)
     scene.window.update()

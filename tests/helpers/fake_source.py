@@ -126,6 +126,11 @@ class FakeSource(DisplaySource):
         self._damage.append(Rect(x, y, width, height))
         self.damaged.emit()
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether the widget knows of all that was drawn; it asks at most once for each refresh of the screen."""
+        return not self._damage
+
     def fail(self, error: Exception) -> None:
         self._error = error
         self._state = SourceState.DISCONNECTED

@@ -283,3 +283,46 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+# --- bombs ------------------------------------------------------------------------------------------------
+
+
+def _png_of_nothing(side: int) -> bytes:
+    return enc.tight_picture("PNG", saved(Image.new("1", (side, side)), "PNG"))
+
+
+BOMB_SIZE = (2048, 2048)
+BOMBS: dict[str, Callable[[], bytes]] = {
+    # For a client on a screen of BOMB_SIZE, that shares its clipboard and has asked for a text.
+    "zlib": lambda: srv.update(srv.rect(0, 0, 64, 64, Encoding.ZLIB, packed(bytes(32 * MIB)))),
+    "zlib, large": lambda: srv.update(srv.rect(0, 0, 2048, 2048, Encoding.ZLIB, packed(bytes(32 * MIB)))),
+    "zrle": lambda: srv.update(srv.rect(0, 0, 2048, 2048, Encoding.ZRLE, packed(b"\x01abc" * 1024 + bytes(32 * MIB)))),
+    "zrle, runs": lambda: srv.update(
+        srv.rect(0, 0, 2048, 2048, Encoding.ZRLE, packed(b"\x80abc" + b"\xff" * 32 * MIB))
+    ),
+    "tight": lambda: srv.update(srv.rect(0, 0, 2048, 2048, Encoding.TIGHT, tight(0, b"", bytes(32 * MIB)))),
+    "tight, gradient": lambda: srv.update(
+        srv.rect(0, 0, 20, 2048, Encoding.TIGHT, tight(0x40, b"\x02", b"\1\2\xff" * (20 * 2048)))
+    ),
+    "png": lambda: srv.update(srv.rect(0, 0, 2048, 2048, Encoding.TIGHT_PNG, _png_of_nothing(2048))),
+    "png, larger": lambda: srv.update(srv.rect(0, 0, 2048, 2048, Encoding.TIGHT_PNG, _png_of_nothing(5000))),
+    "hextile": lambda: srv.update(
+        srv.rect(0, 0, 2048, 2048, Encoding.HEXTILE, (b"\x0a\0\0\0\0\xff" + b"\0\xff" * 255) * 16384)
+    ),
+    "copies": lambda: srv.update(*[srv.rect(0, 1, 2048, 2047, srv.COPY_RECT, bytes(4))] * 20),
+    "cursors": lambda: srv.update(*[cursor(256)] * 200),
+    "sizes": lambda: b"".join(
+        srv.update(srv.rect(0, 0, 2048 - i % 2, 2048, srv.DESKTOP_SIZE), fill(2047, 2048)) for i in range(101)
+    ),
+    "texts": lambda: cut_text(b"\xe9" * MIB) * 20,
+    "text, packed": lambda: provided(bytes(32 * MIB)),
+    "questions": lambda: srv.clipboard(Clip.REQUEST | Clip.TEXT) * 100_000,
+    "names": lambda: srv.update(*[name(b"\xff" * 65536)] * 300),
+    "sounds": lambda: (SOUND_BEGIN + sound(bytes(MIB)) + SOUND_END) * 20,
+    "screens": lambda: srv.update(
+        *(srv.extended_size(2048, 2048, screens=[(n, i, n, 9, 9, 9) for n in range(255)]) for i in range(200))
+    ),
+    "nothing": lambda: srv.update() * 300_000,
+    "largest": lambda: srv.update(srv.rect(0, 0, 16384, 16384, srv.DESKTOP_SIZE)),
+}

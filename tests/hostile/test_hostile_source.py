@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -277,6 +279,34 @@ def test_cut_off_within_tls(server: ScriptedServer, meet: Meet, authority: tuple
         client.connected()
         server.sock.shutdown(socket.SHUT_RDWR)
         assert "closed by its server" in client.error().summary
+
+
+# --- what is left -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "last", [srv.update(srv.rect(0, 0, 65, 1, 0)), srv.update(srv.rect(0, 0, 8, 8, 7, b"\xf0")), b""]
+)
+def test_pixels_go_with_the_connection(server: ScriptedServer, meet: Meet, last: bytes) -> None:
+    """At once, and not when garbage is collected: a server that lies each time would fill the memory."""
+    client = meet()
+    server.send(_GREETING + PICTURE)
+    client.connected()
+    fb = client.known.framebuffer
+    assert fb is not None
+    pixels = weakref.ref(fb.pixels)
+    del fb
+    gc.collect()
+    gc.disable()
+    try:
+        server.send(last)
+        server.sock.shutdown(socket.SHUT_WR)
+        assert client.error().summary
+        client.known = News()
+        client.link.stop()
+        assert pixels() is None
+    finally:
+        gc.enable()
 
 
 # --- floods -----------------------------------------------------------------------------------------------

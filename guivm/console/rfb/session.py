@@ -139,6 +139,13 @@ class RfbSession:
         self.tls_wanted = None
         self._advance()
 
+    def close(self) -> None:
+        """Let go of all that is large now, and not when somebody looks for garbage. The session is over."""
+        self._steps.close()
+        self._targets = []
+        self._events.clear()
+        self._updates.close()
+
     def ended(self) -> RfbError:
         """The server closed the connection: the error that says so."""
         if self.phase is Phase.IDLE:

@@ -194,6 +194,13 @@ class Updates:
         else:
             raise RfbError(f"a rectangle in encoding {encoding}, which we did not ask for")
 
+    def close(self) -> None:
+        """Let go of the framebuffer and the streams."""
+        if self.framebuffer is not None:
+            self.framebuffer = None
+            del self._rows
+        self._decoders.clear()
+
     def gain(self, feature: SourceFeature) -> None:
         if feature not in self.features:
             self.features |= feature

@@ -14,7 +14,7 @@ _SIDE = 64
 _RAW, _SOLID, _TWO_COLOURS, _PACKED_LAST, _PLAIN_RUNS, _PALETTE_RUNS = 0, 1, 2, 16, 128, 130
 _MAX_TILE = 1 + _SIDE * _SIDE * 4  # runs of one pixel each
 _MAX_PALETTE = 127 * 3
-_PIECE_BYTES = 64 << 10  # inflated at once: little enough to be in the processor's cache when the tiles are read
+_PIECE_BYTES = 32 << 10  # inflated at once: what zlib makes without a copy, still in the cache when the tiles are read
 
 
 class ZrleDecoder:

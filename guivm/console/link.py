@@ -79,6 +79,7 @@ __all__ = ["LinkTimes", "News", "RfbLink"]
 
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again
 _CLOSE_S = 0.03
+_TURN_S = 0.0002  # as long as it takes another thread to wake up
 _BELL_INTERVAL_S = 0.1  # nobody needs to hear more
 _STALE_DAMAGE_S = 0.1  # an update that takes longer than this is shown in parts
 
@@ -404,6 +405,9 @@ class RfbLink:
 
     def _go_on(self) -> None:
         """With what is received already, and took so long that something else had its turn."""
+        # Another thread that waits for Python's lock is woken when this one lets go of it, and gets it only if it has
+        # not been taken again by then; system calls that return at once, again and again, would starve it.
+        time.sleep(_TURN_S)
         try:
             self._session.received(0)
         finally:

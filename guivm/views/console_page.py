@@ -126,6 +126,11 @@ class ConsolePage(QWidget):
         return self._console
 
     @property
+    def is_captured(self) -> bool:
+        """Whether the guest has keyboard and mouse."""
+        return self._console is not None and self._console.is_captured()
+
+    @property
     def has_source(self) -> bool:
         return self._console is not None and self._console.source() is not None
 

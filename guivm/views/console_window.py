@@ -117,16 +117,17 @@ class ConsoleWindow(QMainWindow):
     def set_full_screen(self, on: bool) -> None:
         if on == self.isFullScreen():
             return
+        if self._page is None:
+            return
         self.bar.setVisible(not on)
-        if self._page is not None:
-            self._page.set_bare(on)
+        self._page.set_bare(on)
         if self.full_screen is None:
             self.full_screen = FullScreen(self, self.actions_of_vm, self._settings)
             self.full_screen.actionRequested.connect(self._on_action)
             self.full_screen.comboChosen.connect(self.console_actions.send_combo)
             self.full_screen.editRequested.connect(self.console_actions.edit_combos)
         if on:
-            self.full_screen.enter(self._vm)
+            self.full_screen.enter(self._page)
         else:
             self.full_screen.leave()
         self.actions_of_vm.action("fullscreen").setChecked(on)

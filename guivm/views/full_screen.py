@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup, QGuiApplication, QScreen
 from PySide6.QtWidgets import QMainWindow, QMenu
@@ -11,6 +13,9 @@ from guivm.views.actions import ActionRegistry
 from guivm.views.full_screen_bar import FullScreenBar
 from guivm.views.send_keys_menu import SendKeysMenu
 from guivm.views.settings import FULL_SCREEN_MONITOR, HOST_KEY, Settings, for_vm
+
+if TYPE_CHECKING:
+    from guivm.views.console_page import ConsolePage
 
 
 class FullScreen(QObject):
@@ -26,6 +31,7 @@ class FullScreen(QObject):
         self._actions = actions
         self._settings = settings
         self._vm: VmInfo | None = None
+        self._page: ConsolePage | None = None
         self._was_maximized = False
         self.bar = FullScreenBar(actions, window)
         self.bar.actionRequested.connect(self.actionRequested)
@@ -34,9 +40,13 @@ class FullScreen(QObject):
         self._send_keys.editRequested.connect(self.editRequested)
         actions.action("view-only").toggled.connect(self.bar.set_view_only)
 
-    def enter(self, vm: VmInfo) -> None:
-        """Fill the screen that was chosen for this VM, or the one the window is on."""
+    def enter(self, page: ConsolePage) -> None:
+        """Fill the screen that was chosen for this console's VM, or the one the window is on."""
+        vm = page.vm
         self._vm = vm
+        self._page = page
+        page.captureChanged.connect(self.bar.set_captured)
+        self.bar.set_captured(page.is_captured)
         self._was_maximized = self._window.isMaximized()
         self.bar.set_menus(self._send_keys, self._monitor_menu())
         self.bar.set_words(vm.name, self._host_key())
@@ -47,6 +57,9 @@ class FullScreen(QObject):
     def leave(self) -> None:
         """Back to the size and place from before."""
         self.bar.stop()
+        if self._page is not None:
+            self._page.captureChanged.disconnect(self.bar.set_captured)
+            self._page = None
         if self._was_maximized:
             self._window.showMaximized()
         else:

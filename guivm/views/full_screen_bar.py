@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QWidget
 from guivm.views import icons
 from guivm.views.actions import ActionRegistry
 from guivm.views.art import plain_label
+from guivm.views.small import set_style_property
 from guivm.views.theme import GRID
 
 _HIDE_MS = 2_500
@@ -91,6 +92,11 @@ class FullScreenBar(QFrame):
         self.name.setText(name)
         self.hint.setText(self.tr("{key} releases, {key}+F leaves full screen").format(key=host_key))
         self._place()
+
+    @Slot(bool)
+    def set_captured(self, captured: bool) -> None:
+        """The guest has keyboard and mouse: the edge that stays in sight says so."""
+        set_style_property(self, "captured", captured)
 
     def set_view_only(self, on: bool) -> None:
         self.view_only.setChecked(on)

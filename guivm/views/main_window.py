@@ -412,8 +412,9 @@ class MainWindow(QMainWindow):
             part.setVisible(not alone)
         self.jobs.setVisible(not alone and self._jobs_shown)
         self.vm_page.set_bare(alone)
-        if alone:
-            self._full_screen_control().enter(selected[0])
+        page = self.vm_page.deck.current_page
+        if alone and page is not None:
+            self._full_screen_control().enter(page)
         elif on:
             self._plain_full_screen = True
             self.showFullScreen()
@@ -424,7 +425,6 @@ class MainWindow(QMainWindow):
             self._full_screen_control().leave()
         self.registry.action("fullscreen").setChecked(on)
         self._choose_page()
-        page = self.vm_page.deck.current_page
         if alone and page is not None:
             page.focus_screen()
 

@@ -370,7 +370,8 @@ QFrame[sidebar="true"] { background: $sidebar; border: none; }
 QFrame[strip="true"] { background: $surface; border: none; border-bottom: 1px solid $border; }
 QFrame[statusLine="true"] { background: $window; border: none; border-top: 1px solid $border; }
 QFrame[bar="true"] { background: $card; border: 1px solid $border_strong; border-top: none;
-  border-bottom-left-radius: 10px; border-bottom-right-radius: 10px; }
+  border-bottom-left-radius: 10px; border-bottom-right-radius: 10px; border-bottom-width: 3px; }
+QFrame[bar="true"][captured="true"] { border-bottom-color: $accent; }
 QFrame[rule="true"] { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QScrollArea, QScrollArea > QWidget > QWidget[clear="true"] { background: transparent; border: none; }
 

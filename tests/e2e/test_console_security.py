@@ -12,11 +12,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from PySide6.QtCore import QSize
 from pytestqt.qtbot import QtBot
 
+from guivm.console.auto_resize import DELAY_MS
+from guivm.console.faces import ConsoleFace
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import SourceSecurity, SourceState
+from guivm.console.widget import ConsoleWidget
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.e2e.test_console_qemu import Qemu
@@ -226,6 +230,32 @@ def test_tigervnc_takes_the_size_we_ask_for(qtbot: QtBot, tmp_path: Path) -> Non
         framebuffer = caught.args[0]
         assert (framebuffer.width, framebuffer.height) == (1003, 701)
         assert [(head.width, head.height) for head in source.heads] == [(1003, 701)]
+
+
+def test_tigervnc_follows_the_window(qtbot: QtBot, tmp_path: Path) -> None:
+    """The console asks for its own size in device pixels, and then shows every guest pixel as one."""
+    with _xvnc(tmp_path, "-SecurityTypes", "None") as plain:
+        console = ConsoleWidget()
+        qtbot.addWidget(console, before_close_func=lambda _console: console.set_source(None))
+        console.set_face(ConsoleFace.LIVE)
+        console.resize(1011, 613)
+        console.show()
+        qtbot.waitExposed(console)
+        console.set_auto_resize(True)
+        source = RfbSource(plain)
+        console.set_source(source)
+        source.open()
+        frame = 4  # of the capture mark, on both sides together
+        expected = QSize((1011 - frame) // 8 * 8, 613 - frame)
+        qtbot.waitUntil(lambda: console.picture_size() == expected, timeout=10_000)
+        assert console.zoom() == 1.0
+        console.resize(805, 444)
+        smaller = QSize((805 - frame) // 8 * 8, 444 - frame)
+        qtbot.waitUntil(lambda: console.picture_size() == smaller, timeout=10_000)
+        console.set_auto_resize(False)
+        console.resize(700, 500)
+        with qtbot.assertNotEmitted(source.resized, wait=2 * DELAY_MS):
+            pass
 
 
 def test_over_tcp_it_is_told_that_everybody_can_read(qtbot: QtBot, tmp_path: Path) -> None:

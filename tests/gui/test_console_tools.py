@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -340,6 +344,67 @@ def test_the_bar_comes_hides_and_leaves(qtbot: QtBot, console_window: ConsoleWin
     assert not console_window.isFullScreen()
     assert not bar.isVisible()
     assert console_window.bar.isVisible()
+
+
+def test_the_edge_of_the_bar_tells_of_the_capture(console_window: ConsoleWindow, stage: Stage) -> None:
+    console_window.set_full_screen(True)
+    control, console = console_window.full_screen, stage.page.console
+    assert control is not None
+    assert console is not None
+    assert not control.bar.property("captured")
+    console.capture()
+    assert control.bar.property("captured")
+    console.release_capture()
+    assert not control.bar.property("captured")
+    console_window.set_full_screen(False)
+
+
+_TWO_SCREENS = """
+import sys
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QApplication
+from guivm.engine.types import VmState
+from guivm.views.bridge import Bridge
+from guivm.views.console_page import ConsolePage
+from guivm.views.console_window import ConsoleWindow
+from guivm.views.settings import FULL_SCREEN_MONITOR, Settings, for_vm
+from tests.helpers.fake_engine import FakeEngine
+
+app = QApplication([])
+engine = FakeEngine()
+vm = engine.vm(engine.add_vm("debian", VmState.OFF))
+settings = Settings(QSettings(sys.argv[1], QSettings.Format.IniFormat), app)
+window = ConsoleWindow(ConsolePage(Bridge(engine, app), settings, vm), settings, returns=False)
+window.show()
+window.set_full_screen(True)
+bar = window.full_screen.bar
+print(window.screen().name(), bar.monitors.isVisibleTo(bar))
+menu = bar.monitors.menu()
+menu.actions()[1].trigger()
+print(window.screen().name(), window.isFullScreen(), settings.get(for_vm(FULL_SCREEN_MONITOR, vm.key.uuid)))
+window.set_full_screen(False)
+print(window.isFullScreen())
+sys.stdout.flush()
+import os
+os._exit(0)
+"""
+
+
+def test_full_screen_goes_to_the_screen_that_was_chosen(tmp_path: Path) -> None:
+    screens = [
+        {"name": name, "x": x, "y": 0, "width": 800, "height": 600, "logicalDpi": 96, "logicalBaseDpi": 96, "dpr": 1}
+        for name, x in (("left", 0), ("right", 800))
+    ]
+    config = tmp_path / "screens.json"
+    config.write_text(json.dumps({"screens": screens}), encoding="ascii")
+    done = subprocess.run(
+        [sys.executable, "-c", _TWO_SCREENS, str(tmp_path / "settings.ini")],
+        env={**os.environ, "QT_QPA_PLATFORM": f"offscreen:configfile={config}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "left True\nright True right\nFalse\n", done.stderr
 
 
 def test_a_pinned_bar_stays(qtbot: QtBot, console_window: ConsoleWindow) -> None:

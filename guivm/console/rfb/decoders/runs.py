@@ -17,7 +17,8 @@ _SAMPLE = 8  # runs that are looked at to tell whether a tile has many
 _SHORT = 64  # pixels; where all of the sample are shorter, a tile will hardly have only a few
 _RUN = 0x80
 _ON = 0xFF  # the length goes on
-_CHUNK = 2048
+_CHUNK = 1024  # bytes of palette runs at once
+_GROUP = 3072  # plain runs at once: more than most tiles have
 
 
 def plain_runs(data: bytes, at: int, count: int) -> tuple[Pixels, int]:
@@ -52,10 +53,10 @@ def plain_runs(data: bytes, at: int, count: int) -> tuple[Pixels, int]:
 
 
 def _many_plain(data: bytes, at: int, left: int, count: int) -> tuple[list[Pixels], int]:
-    """Groups of runs whose length is one byte, each closed by one whose length has more."""
+    """Groups of runs whose length is one byte, each closed by one whose length has more, or by too many of them."""
     parts: list[Pixels] = []
     while left > 0:
-        group = min(left, (len(data) - at) // 4)
+        group = min(left, _GROUP, (len(data) - at) // 4)
         if not group:
             raise short_tile()
         lengths: NDArray[np.uint8] = np.ndarray((group,), np.uint8, data, at + 3, (4,))
@@ -141,7 +142,7 @@ def _many_indexes(data: bytes, at: int, left: int, count: int) -> tuple[NDArray[
     toggles = (found >= _RUN) & (found != _ON)
     parity = np.bitwise_xor.accumulate(toggles.view(np.uint8))
     # For each byte the last one at or before it that settles what comes next, and what it settles, in one number.
-    settled = np.arange(2, 2 * len(found) + 2, 2) + (parity ^ (found == _ON))
+    settled = _PLACES[: len(found)] + (parity ^ (found == _ON))
     settled[toggles] = 0
     state = parity ^ (np.maximum.accumulate(settled) & 1)  # behind each byte: 1 where a length goes on
     starts = np.flatnonzero(state[:-1] == 0) + 1
@@ -170,6 +171,7 @@ def _many_indexes(data: bytes, at: int, left: int, count: int) -> tuple[NDArray[
 
 
 _FIRST = np.zeros(1, np.intp)
+_PLACES = np.arange(2, 2 * _CHUNK + 2, 2, dtype=np.int16)
 
 
 def _overflow(count: int) -> RfbError:

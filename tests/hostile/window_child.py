@@ -1,6 +1,6 @@
 """A console in a window whose server floods it: how long does the event loop ever stand still?
 
-``python -m tests.hostile.window_child FD NAME``: FD is one end of a socket pair, whose other end is a server. It calms
+``python -m tests.hostile.window_child FD``: FD is one end of a socket pair, whose other end is a server. It calms
 down for a while and floods then; a line on standard input says that it has begun. Prints one JSON list: 99th
 percentiles (milliseconds) of the gaps between the turns of the event loop while calm and while flooded, how many turns
 the flood had, and the longest of its gaps. Time in which this thread could run and got no processor is taken off:

@@ -22,11 +22,11 @@ from types import TracebackType
 
 from guivm import paths
 from guivm.automation.handshake import let_in, log_in
-from guivm.console.dial import dial
 from guivm.console.rfb.inbox import Inbox, Steps, TlsKind
 from guivm.console.rfb.security import Login
-from guivm.console.transport import Transport
-from guivm.console.tunnel import Tunnel
+from guivm.console.vnc.dial import dial
+from guivm.console.vnc.transport import Transport
+from guivm.console.vnc.tunnel import Tunnel
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import CancelledError, ConsoleError, GuivmError
 
@@ -320,7 +320,7 @@ class _Opening:
                 raise _lost(error) from error
 
     def _start_tls(self, kind: TlsKind) -> None:
-        from guivm.console import tls
+        from guivm.console.vnc import tls
 
         assert self._endpoint is not None
         name = tls.server_name(self._endpoint)

@@ -1,7 +1,7 @@
 """Key combinations in scripts: ``ctrl-alt-del``, ``super+r``, ``A``. Names of keys, pure.
 
-The names are those of :mod:`guivm.console.key_combos`, vncdotool's among them, and ``codeN`` for a Linux key code.
-A single character, unlike there, stands for the key that makes it on the guest's keyboard layout.
+The names are those of :mod:`guivm.console.input.key_combos`, vncdotool's among them, and ``codeN`` for a Linux key
+code. A single character, unlike there, stands for the key that makes it on the guest's keyboard layout.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from guivm.console.key_combos import MAX_KEYS, KeyCombo
+from guivm.console.input.key_combos import MAX_KEYS, KeyCombo
 from guivm.console.rfb.keycodes import qemu_key_number
 from guivm.console.typing.errors import TypingError
 from guivm.console.typing.strokes import Key, KeyEvent

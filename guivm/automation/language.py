@@ -32,4 +32,4 @@ DEFAULT_TIMEOUT_S = 60.0
 MAX_SECONDS = 86_400.0
 
 DEFAULT_RATE = 25.0
-"""Keystrokes a second that nothing loses; see :mod:`guivm.console.typist` for why."""
+"""Keystrokes a second that nothing loses; see :mod:`guivm.console.input.typist` for why."""

@@ -1,10 +1,9 @@
-"""A VNC server as a :class:`DisplaySource`: the Qt side of :mod:`guivm.console.link`."""
+"""A VNC server as a :class:`DisplaySource`: the Qt side of :mod:`guivm.console.vnc.link`."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from guivm.console.link import LinkTimes, RfbLink
 from guivm.console.rfb.session import Tap
 from guivm.console.source import (
     ClipboardPolicy,
@@ -20,6 +19,7 @@ from guivm.console.source import (
     SourceSecurity,
     SourceState,
 )
+from guivm.console.vnc.link import LinkTimes, RfbLink
 from guivm.engine.job_types import ConsoleEndpoint
 
 

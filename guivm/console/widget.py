@@ -1,7 +1,7 @@
 """The console: a guest's screen, keyboard and mouse as one widget.
 
 The widget only paints and forwards; sockets and decoding live on the source's thread. What it shows is in
-:mod:`guivm.console.picture_view`, keys are in ``guest_keys``, the mouse is in ``pointing``, fingers are in ``touch``.
+:mod:`guivm.console.picture.picture_view`; keys, mouse and fingers are in :mod:`guivm.console.input`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from guivm.console.auto_resize import AutoResize
 from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, connection_words, face_words
 from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode, SourceState
-from guivm.console.gl_plane import GlPolicy
-from guivm.console.guest_input import GuestInput, InputObserver
-from guivm.console.guest_keys import GuestKeys, KeyFate
-from guivm.console.keyboard import key_name
-from guivm.console.picture_view import PictureView
-from guivm.console.pointing import Pointing, can_grab
+from guivm.console.input.guest_input import GuestInput, InputObserver
+from guivm.console.input.guest_keys import GuestKeys, KeyFate
+from guivm.console.input.keyboard import key_name
+from guivm.console.input.pointing import Pointing, can_grab
+from guivm.console.input.touch import TouchAction
+from guivm.console.input.touch_input import TouchInput, TouchMouse
+from guivm.console.picture.auto_resize import AutoResize
+from guivm.console.picture.gl_plane import GlPolicy
+from guivm.console.picture.picture_view import PictureView
+from guivm.console.picture.viewport import ScaleMode
 from guivm.console.source import DisplaySource
-from guivm.console.touch import TouchAction
-from guivm.console.touch_input import TouchInput, TouchMouse
 from guivm.console.typing import KeyEvent
-from guivm.console.viewport import ScaleMode
 
 __all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
 

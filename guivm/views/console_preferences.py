@@ -21,8 +21,8 @@ from guivm.views.settings import (
 )
 
 if TYPE_CHECKING:
+    from guivm.console.picture.viewport import ScaleMode
     from guivm.console.source import DisplaySource
-    from guivm.console.viewport import ScaleMode
     from guivm.console.widget import ConsoleWidget
 
 _OF_THE_WIDGET = frozenset(
@@ -105,7 +105,7 @@ class ConsolePreferences(QObject):
                 self._zoom(-1)
 
     def _zoom(self, direction: int) -> None:
-        from guivm.console.viewport import step_zoom
+        from guivm.console.picture.viewport import step_zoom
 
         if self._console is not None:
             self._console.set_zoom(step_zoom(self._console.zoom(), direction))
@@ -116,7 +116,7 @@ class ConsolePreferences(QObject):
         console = self._console
         if console is None:
             return
-        from guivm.console.viewport import ScaleMode
+        from guivm.console.picture.viewport import ScaleMode
 
         try:
             mode = ScaleMode(self._settings.get(CONSOLE_SCALE))

@@ -19,8 +19,8 @@ from guivm.views.settings import PICTURE_DIR, Settings
 if TYPE_CHECKING:
     from guivm.console.frame import Framebuffer
     from guivm.console.recording.recorder import Recorder, RecorderTap
+    from guivm.console.recording.video import VideoRecorder
     from guivm.console.source import DisplaySource
-    from guivm.console.video import VideoRecorder
 
 SESSION, VIDEO = "record-session", "record-video"
 _CLOSE_S = 3.0
@@ -225,9 +225,9 @@ def _finish(recorder: Recorder) -> Path | GuivmError:
 def _start_video(
     directory: Path, vm_name: str, framebuffer: Framebuffer, on_ended: Callable[[], None]
 ) -> VideoRecorder | GuivmError:
+    from guivm.console.recording.video import VideoRecorder
+    from guivm.console.recording.video_encoder import probe_video
     from guivm.console.screenshots import file_name, free_path
-    from guivm.console.video import VideoRecorder
-    from guivm.console.video_encoder import probe_video
 
     support = probe_video()
     if support.problem is not None:

@@ -16,7 +16,7 @@ from guivm.views.theme import GRID
 
 if TYPE_CHECKING:
     from guivm.console.frame import KeyboardLeds, SourceSecurity
-    from guivm.console.viewport import ScaleMode
+    from guivm.console.picture.viewport import ScaleMode
     from guivm.console.widget import ConsoleWidget
 
 

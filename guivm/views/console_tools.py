@@ -113,7 +113,7 @@ class ConsoleTools(QObject):
     @Slot(str)
     def send_combo(self, text: str) -> None:
         """Press and release a combination, "Ctrl+Alt+Del"."""
-        from guivm.console.key_combos import KeyCombo
+        from guivm.console.input.key_combos import KeyCombo
 
         try:
             self._send(KeyCombo.parse(text).events())
@@ -146,7 +146,7 @@ class ConsoleTools(QObject):
 
     def _type_text(self, window: QWidget) -> None:
         from guivm.console.frame import KeyboardLeds
-        from guivm.console.typist import DEFAULT_RATE
+        from guivm.console.input.typist import DEFAULT_RATE
         from guivm.views.dialogs.type_text import TypeTextDialog
 
         console = self._page.console

@@ -75,7 +75,7 @@ class FullScreen(QObject):
         window.showFullScreen()
 
     def _host_key(self) -> str:
-        from guivm.console.keyboard import DEFAULT_HOST_KEY, HOST_KEYS, host_key_label
+        from guivm.console.input.keyboard import DEFAULT_HOST_KEY, HOST_KEYS, host_key_label
 
         return host_key_label(HOST_KEYS.get(self._settings.get(HOST_KEY), HOST_KEYS[DEFAULT_HOST_KEY]))
 

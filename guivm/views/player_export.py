@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
-from guivm.console.video_encoder import VideoFormat, VideoSupport, probe_video
+from guivm.console.recording.video_encoder import VideoFormat, VideoSupport, probe_video
 from guivm.errors import GuivmError
 from guivm.views import formats
 from guivm.views.art import ElidedLabel, plain_label
@@ -67,7 +67,7 @@ class ExportRow(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        from guivm.console.video import VideoExport
+        from guivm.console.recording.video import VideoExport
 
         self.setObjectName("player-export")
         self.setProperty("panel", True)

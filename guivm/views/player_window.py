@@ -9,9 +9,9 @@ from PySide6.QtGui import QAction, QCloseEvent, QKeyEvent, QKeySequence, QMouseE
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from guivm.console.frame import Framebuffer
+from guivm.console.recording.video_encoder import VideoFormat, VideoSupport
 from guivm.console.replay_source import ReplaySource, ReplayState
 from guivm.console.screenshots import ScreenshotSaver, file_name, free_path
-from guivm.console.video_encoder import VideoFormat, VideoSupport
 from guivm.console.widget import ConsoleFace, ConsoleWidget
 from guivm.errors import CancelledError, GuivmError
 from guivm.views import icons

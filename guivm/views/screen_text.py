@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QRect, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
-from guivm.console.region_picker import RegionPicker
+from guivm.console.picture.region_picker import RegionPicker
 from guivm.errors import CancelledError, GuivmError
 from guivm.views.messages import Message, Severity
 

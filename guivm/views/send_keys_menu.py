@@ -12,7 +12,7 @@ from guivm.views.settings import KEY_COMBOS, Settings
 class SendKeysMenu(QMenu):
     """The standard combinations, the person's own, and a way to change these. Filled each time it opens. GUI thread."""
 
-    chosen = Signal(str)  # a combination as guivm.console.key_combos.KeyCombo.parse takes it
+    chosen = Signal(str)  # a combination as guivm.console.input.key_combos.KeyCombo.parse takes it
     editRequested = Signal()
 
     def __init__(self, settings: Settings, parent: QWidget) -> None:
@@ -24,7 +24,7 @@ class SendKeysMenu(QMenu):
 
     @Slot()
     def _fill(self) -> None:
-        from guivm.console.key_combos import parse_list, standard_combos
+        from guivm.console.input.key_combos import parse_list, standard_combos
 
         for menu in self.findChildren(QMenu):
             menu.deleteLater()

@@ -40,7 +40,7 @@ from guivm.views.theme import GRID, terminal_colors_for
 
 if TYPE_CHECKING:
     from guivm.console.serial.terminal import FrozenRows
-    from guivm.console.terminal_widget import TerminalWidget
+    from guivm.console.terminal.widget import TerminalWidget
 
 FIRST_DELAY_MS = 200
 LAST_DELAY_MS = 5_000
@@ -255,7 +255,7 @@ class SerialPage(QWidget):
         self._take_over = False
         if not self._wanted() or self.has_source:
             return False
-        from guivm.console.serial_source import make_serial_source
+        from guivm.console.terminal.source import make_serial_source
 
         terminal = self._ensure_terminal()
         source = make_serial_source(endpoint, terminal)
@@ -376,7 +376,7 @@ class SerialPage(QWidget):
 
     def _ensure_terminal(self) -> TerminalWidget:
         if self._terminal is None:
-            from guivm.console.terminal_widget import TerminalWidget
+            from guivm.console.terminal.widget import TerminalWidget
 
             terminal = TerminalWidget(terminal_colors_for(self.palette()), self._stack)
             terminal.ended.connect(self._on_ended)

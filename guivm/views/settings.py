@@ -39,12 +39,12 @@ COLOR_SCHEME = Setting("look/color-scheme", ColorScheme.SYSTEM.value)
 # Connections opened at start besides the default one
 EXTRA_HOSTS: Setting[list[str]] = Setting("hosts/extra", [])
 # Console
-HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.keyboard.HOST_KEYS
-CONSOLE_SCALE = Setting("console/scale", "fit")  # a value of guivm.console.viewport.ScaleMode
+HOST_KEY = Setting("console/host-key", "Control_R")  # a name of guivm.console.input.keyboard.HOST_KEYS
+CONSOLE_SCALE = Setting("console/scale", "fit")  # a value of guivm.console.picture.viewport.ScaleMode
 CONSOLE_ZOOM = Setting("console/zoom-percent", 100)  # of the scale "free"
 DISPLAY_QUALITY = Setting("console/quality", "auto")  # a value of guivm.console.frame.Quality
 INPUT_METHOD = Setting("console/input-method", False)
-KEY_COMBOS: Setting[list[str]] = Setting("console/key-combos", [])  # the person's own, see guivm.console.key_combos
+KEY_COMBOS: Setting[list[str]] = Setting("console/key-combos", [])  # own ones, see guivm.console.input.key_combos
 DESKTOP_SHORTCUTS: Setting[list[str]] = Setting(  # left with the desktop while a console is captured
     "console/desktop-shortcuts",
     ["Volume Up", "Volume Down", "Volume Mute", "Monitor Brightness Up", "Monitor Brightness Down"],

@@ -27,7 +27,7 @@ from guivm.resources import resource_path
 from guivm.views.settings import COLOR_SCHEME, ColorScheme, Settings
 
 if TYPE_CHECKING:
-    from guivm.console.terminal_colors import TerminalColors
+    from guivm.console.terminal.colors import TerminalColors
 
 GRID = 8
 """Distances are multiples of this many device-independent pixels."""
@@ -204,7 +204,7 @@ _TERMINAL_LIGHT = (
 
 def terminal_colors_for(palette: QPalette) -> TerminalColors:
     """The colours of a text console beside widgets of this palette."""
-    from guivm.console.terminal_colors import TerminalColors
+    from guivm.console.terminal.colors import TerminalColors
 
     tokens = tokens_for(palette)
     ground = tokens.sunken if tokens.dark else tokens.card

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 
-from guivm.console.link import RfbLink
+from guivm.console.vnc.link import RfbLink
 from guivm.engine.job_types import ConsoleEndpoint
 
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from PySide6.QtCore import QSize
 from pytestqt.qtbot import QtBot
 
-from guivm.console.auto_resize import DELAY_MS
 from guivm.console.faces import ConsoleFace
+from guivm.console.picture.auto_resize import DELAY_MS
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import SourceSecurity, SourceState

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from guivm.console.link import LinkTimes
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import SourceSecurity, SourceState
+from guivm.console.vnc.link import LinkTimes
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.e2e.test_console_qemu import Qemu

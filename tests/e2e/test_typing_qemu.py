@@ -14,11 +14,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from guivm.console.frame import KeyboardLeds
-from guivm.console.key_combos import KeyCombo
+from guivm.console.input.key_combos import KeyCombo
+from guivm.console.input.typist import DEFAULT_RATE, MAX_RATE, Typist
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import SourceState
 from guivm.console.typing import US, TypingPlan, plan
-from guivm.console.typist import DEFAULT_RATE, MAX_RATE, Typist
 from guivm.engine.job_types import ConsoleEndpoint
 from tests.helpers.guests import boot_sector_image, sample_guest
 from tests.helpers.serial_port import SerialPort

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from guivm.console.auto_resize import AutoResize
+from guivm.console.picture.auto_resize import AutoResize
 from guivm.console.source import SourceFeature
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource

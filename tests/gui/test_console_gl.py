@@ -11,8 +11,8 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
-from guivm.console import gl_plane
-from guivm.console.gl_plane import GlPolicy, can_use, is_software
+from guivm.console.picture import gl_plane
+from guivm.console.picture.gl_plane import GlPolicy, can_use, is_software
 from guivm.console.widget import ConsoleFace, ConsoleWidget
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 from pytestqt.qtbot import QtBot
 
-from guivm.console.link import LinkTimes
 from guivm.console.rfb.wire import Clip, Encoding
 from guivm.console.rfb_source import RfbSource
 from guivm.console.source import (
@@ -23,6 +22,7 @@ from guivm.console.source import (
     SourceSecurity,
     SourceState,
 )
+from guivm.console.vnc.link import LinkTimes
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.helpers import rfb_server as srv
@@ -165,7 +165,7 @@ def remote(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> ConsoleEn
         sock.setblocking(False)
         return sock, None
 
-    monkeypatch.setattr("guivm.console.link.dial", dialled)
+    monkeypatch.setattr("guivm.console.vnc.link.dial", dialled)
     return ConsoleEndpoint(tcp=("192.0.2.7", 5900))
 
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from guivm.console.frame import Framebuffer
-from guivm.console.screen import Screen, rects_of
+from guivm.console.picture.screen import Screen, rects_of
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import Pixels, picture

@@ -15,9 +15,9 @@ import pytest
 from PySide6.QtCore import QObject, QTimer
 from pytestqt.qtbot import QtBot
 
-from guivm.console.link import LinkTimes
 from guivm.console.rfb_source import RfbSource, make_source
 from guivm.console.source import Framebuffer, PointerButton, PointerMode, Rect, SourceState
+from guivm.console.vnc.link import LinkTimes
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.helpers import rfb_server as srv

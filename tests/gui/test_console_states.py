@@ -12,11 +12,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from guivm.console.pointer import guest_cursor
+from guivm.console.input.pointer import guest_cursor
+from guivm.console.input.touch import LONG_PRESS_MS
+from guivm.console.picture.viewport import round_half_up
 from guivm.console.source import CursorShape, Head, KeyboardLeds, PointerButton, PointerMode
-from guivm.console.touch import LONG_PRESS_MS
 from guivm.console.typing import KeyEvent
-from guivm.console.viewport import round_half_up
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture

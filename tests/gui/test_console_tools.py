@@ -17,8 +17,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 from pytestqt.qtbot import QtBot
 
-from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS
 from guivm.console.frame import ClipboardPolicy, Head, KeyboardLeds, Quality, SourceSecurity
+from guivm.console.input.desktop_shortcuts import DEFAULT_SHORTCUTS
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge

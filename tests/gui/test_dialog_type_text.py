@@ -12,8 +12,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from guivm.console.input.typist import MAX_RATE
 from guivm.console.typing import MAX_CHARACTERS, US, KeyEvent, events, plan
-from guivm.console.typist import MAX_RATE
 from guivm.views.dialogs.type_text import TypeTextDialog
 
 

@@ -10,8 +10,8 @@ from PySide6.QtGui import QKeyEvent
 from pytestqt.qtbot import QtBot
 
 from guivm.console.frame import KeyboardLeds
-from guivm.console.guest_input import GuestInput
-from guivm.console.key_combos import KeyCombo
+from guivm.console.input.guest_input import GuestInput
+from guivm.console.input.key_combos import KeyCombo
 from tests.helpers.fake_source import FakeSource
 
 _M = Qt.KeyboardModifier

@@ -15,8 +15,8 @@ from PySide6.QtWidgets import QAbstractButton, QFileDialog, QSlider, QToolButton
 from pytestqt.qtbot import QtBot
 
 from guivm.console.recording.format import Chunk, RecordingHeader, RecordingWriter, write_recording
+from guivm.console.recording.video_encoder import VideoFormat
 from guivm.console.replay_source import ReplayState
-from guivm.console.video_encoder import VideoFormat
 from guivm.views.player_bar import Scrubber, clock_text
 from guivm.views.player_window import PlayerWindow
 from tests.helpers.recordings import HEADER, SECOND, connection, numbered, numbered_session, plain, record

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, QPointF, QRect, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from guivm.console.region_picker import RegionPicker
+from guivm.console.picture.region_picker import RegionPicker
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture

@@ -11,7 +11,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
-from guivm.console.region_picker import RegionPicker
+from guivm.console.picture.region_picker import RegionPicker
 from guivm.console.screentext import ScreenText
 from guivm.console.widget import ConsoleFace, ConsoleWidget
 from guivm.errors import GuivmError

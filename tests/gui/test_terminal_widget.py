@@ -14,9 +14,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from guivm.console.serial_source import SerialSource
-from guivm.console.terminal_colors import TerminalColors
-from guivm.console.terminal_widget import TerminalWidget
+from guivm.console.terminal.colors import TerminalColors
+from guivm.console.terminal.source import SerialSource
+from guivm.console.terminal.widget import TerminalWidget
 from guivm.engine.job_types import SerialEndpoint
 
 Mod, K = Qt.KeyboardModifier, Qt.Key

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pytestqt.qtbot import QtBot
 
+from guivm.console.input.typist import MAX_RATE, Typist, expected_seconds
 from guivm.console.typing import US, KeyEvent, events, find_layout, plan
-from guivm.console.typist import MAX_RATE, Typist, expected_seconds
 
 
 class Guest:

@@ -16,8 +16,8 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from guivm.console.gl_window import PlaneWindow
-from guivm.console.region_picker import RegionPicker
+from guivm.console.picture.gl_window import PlaneWindow
+from guivm.console.picture.region_picker import RegionPicker
 from guivm.console.widget import ConsoleFace, ConsoleWidget, GlPolicy, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import Pixels, picture

@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from guivm.console.viewport import round_half_up
+from guivm.console.picture.viewport import round_half_up
 from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import Pixels, picture

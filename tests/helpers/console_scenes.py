@@ -13,9 +13,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QWidget
 
 from guivm.console.frame import ClipboardPolicy, KeyboardLeds, SourceSecurity
-from guivm.console.region_picker import RegionPicker
+from guivm.console.picture.region_picker import RegionPicker
 from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
-from guivm.console.terminal_widget import TerminalWidget
+from guivm.console.terminal.widget import TerminalWidget
 from guivm.views.main_window import MainWindow
 from guivm.views.settings import KEY_COMBOS, Settings
 from guivm.views.theme import GRID

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from guivm.console.frame import SourceState
-from guivm.console.link import RfbLink
 from guivm.console.rfb.errors import RfbEndError, RfbError
 from guivm.console.rfb.session import Phase, RfbSession
+from guivm.console.vnc.link import RfbLink
 from guivm.engine.job_types import ConsoleEndpoint
 from tests.helpers.hostile_server import Recorded, everything, recorded
 from tests.helpers.rfb_feed import feed

@@ -23,8 +23,12 @@ from hypothesis.stateful import (
 )
 
 from guivm.console.frame import ClipboardPolicy, PointerButton, PointerMode, PowerAction, Quality
-from guivm.console.input_feeder import InputFeeder
-from guivm.console.link_inputs import (
+from guivm.console.rfb.encoding_choice import EncodingChooser
+from guivm.console.rfb.errors import RfbEndError, RfbError
+from guivm.console.rfb.limits import BUFFER_BYTES, MAX_ANSWER_BYTES, MAX_CURSOR_SIDE, MAX_SIDE
+from guivm.console.rfb.session import Phase, RfbSession
+from guivm.console.vnc.input_feeder import InputFeeder
+from guivm.console.vnc.link_inputs import (
     Clipboard,
     Input,
     Key,
@@ -36,11 +40,7 @@ from guivm.console.link_inputs import (
     Sound,
     Visible,
 )
-from guivm.console.pace import Gauge
-from guivm.console.rfb.encoding_choice import EncodingChooser
-from guivm.console.rfb.errors import RfbEndError, RfbError
-from guivm.console.rfb.limits import BUFFER_BYTES, MAX_ANSWER_BYTES, MAX_CURSOR_SIDE, MAX_SIDE
-from guivm.console.rfb.session import Phase, RfbSession
+from guivm.console.vnc.pace import Gauge
 from tests.helpers import rfb_server as srv
 from tests.helpers.hostile_server import Recorded, everything, recorded
 from tests.helpers.rfb_feed import feed

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from guivm.console.faces import ConsoleFace
-from guivm.console.link import LinkTimes
 from guivm.console.rfb.session import Tap
 from guivm.console.rfb.wire import Encoding
 from guivm.console.rfb_source import RfbSource
+from guivm.console.vnc.link import LinkTimes
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.engine.types import VmKey, VmState
 from guivm.views.bridge import Bridge

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from guivm.console.frame import ClipboardPolicy, PointerButton, PointerMode, SourceState
-from guivm.console.link import LinkTimes, News, RfbLink
+from guivm.console.vnc.link import LinkTimes, News, RfbLink
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 from tests.helpers import rfb_server as srv

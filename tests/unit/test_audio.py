@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from guivm.console.audio import SoundPlayer, player_command
+from guivm.console.vnc.audio import SoundPlayer, player_command
 from guivm.errors import ConsoleError
 
 

@@ -15,7 +15,7 @@ from guivm.automation.script import Problem, ScriptError, format_script, parse
 from guivm.automation.statements import Point
 from guivm.automation.words import WordError, split_words
 from guivm.console.frame import Rect
-from guivm.console.key_combos import key_names
+from guivm.console.input.key_combos import key_names
 
 
 def statements(text: str, **variables: str) -> tuple[st.Statement, ...]:

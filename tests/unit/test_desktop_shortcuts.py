@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 
-from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS, DesktopShortcuts, is_shortcut
+from guivm.console.input.desktop_shortcuts import DEFAULT_SHORTCUTS, DesktopShortcuts, is_shortcut
 
 _M = Qt.KeyboardModifier
 

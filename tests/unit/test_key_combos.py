@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from guivm.console.key_combos import KeyCombo, NamedCombo, key_names, parse_list, standard_combos
+from guivm.console.input.key_combos import KeyCombo, NamedCombo, key_names, parse_list, standard_combos
 from guivm.console.rfb.keycodes import qemu_key_number
 from guivm.console.typing import Key, KeyEvent, TypingError
 

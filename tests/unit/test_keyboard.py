@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 
-from guivm.console.keyboard import (
+from guivm.console.input.keyboard import (
     DEFAULT_HOST_KEY,
     HOST_KEYS,
     HostKeyRouter,

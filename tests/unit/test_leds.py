@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guivm.console.frame import KeyboardLeds
-from guivm.console.leds import LockSync, desktop_locks
+from guivm.console.input.leds import LockSync, desktop_locks
 from guivm.console.typing import Key
 
 NONE, CAPS, NUM = KeyboardLeds.NONE, KeyboardLeds.CAPS_LOCK, KeyboardLeds.NUM_LOCK

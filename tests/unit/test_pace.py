@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from guivm.console import pace
 from guivm.console.frame import Quality
-from guivm.console.pace import Gauge, Nudger
 from guivm.console.rfb.encoding_choice import EncodingChooser, Pace
 from guivm.console.rfb.session import RfbSession
+from guivm.console.vnc import pace
+from guivm.console.vnc.pace import Gauge, Nudger
 from tests.helpers import rfb_server as srv
 from tests.helpers.rfb_feed import connected, feed
 

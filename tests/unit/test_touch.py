@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guivm.console.frame import PointerButton
-from guivm.console.touch import (
+from guivm.console.input.touch import (
     LONG_PRESS_MS,
     SECOND_TAP_MS,
     Move,

@@ -15,8 +15,8 @@ import pytest
 
 from guivm.console.frame import Framebuffer
 from guivm.console.recording.format import Chunk, RecordingError, write_recording
-from guivm.console.video import VideoExport, VideoRecorder
-from guivm.console.video_encoder import (
+from guivm.console.recording.video import VideoExport, VideoRecorder
+from guivm.console.recording.video_encoder import (
     FPS,
     VideoEncoder,
     VideoError,

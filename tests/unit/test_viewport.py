@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PySide6.QtCore import QRect
 
 from guivm.console.frame import Rect
-from guivm.console.screen import DeviceArea
-from guivm.console.viewport import (
+from guivm.console.picture.screen import DeviceArea
+from guivm.console.picture.viewport import (
     MAX_ZOOM,
     MIN_ZOOM,
     DeviceSpan,

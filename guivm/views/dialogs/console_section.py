@@ -105,7 +105,7 @@ class ConsoleSection(QScrollArea):
 
     def _add_picture(self, form: Form) -> None:
         from guivm.console.frame import Quality
-        from guivm.console.viewport import ScaleMode
+        from guivm.console.picture.viewport import ScaleMode
 
         self.scale = QComboBox(self)
         self.scale.setObjectName("console-scale")
@@ -190,7 +190,7 @@ class ConsoleSection(QScrollArea):
     @Slot()
     def _on_shortcuts(self) -> None:
         """What is no shortcut is left out; the field then shows what is in force."""
-        from guivm.console.desktop_shortcuts import is_shortcut
+        from guivm.console.input.desktop_shortcuts import is_shortcut
 
         kept = [part for text in self.shortcuts.text().split(",") if (part := text.strip()) and is_shortcut(part)]
         if kept != self._settings.get(DESKTOP_SHORTCUTS):

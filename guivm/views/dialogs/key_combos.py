@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from guivm.console.key_combos import KeyCombo, NamedCombo, parse_list
-from guivm.console.keyboard import evdev_code
+from guivm.console.input.key_combos import KeyCombo, NamedCombo, parse_list
+from guivm.console.input.keyboard import evdev_code
 from guivm.console.typing import TypingError
 from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import Form

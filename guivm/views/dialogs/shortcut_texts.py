@@ -55,7 +55,7 @@ def keys_of(sequence: QKeySequence) -> tuple[str, ...]:
 
 def host_keys() -> dict[str, str]:
     """Names and labels of the keys that can be the Host key."""
-    from guivm.console.keyboard import HOST_KEYS
+    from guivm.console.input.keyboard import HOST_KEYS
 
     return {name: key.label for name, key in HOST_KEYS.items()}
 

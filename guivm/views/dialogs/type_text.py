@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from guivm.console.input.typist import DEFAULT_RATE, MAX_RATE, SendKey, Typist, expected_seconds
 from guivm.console.typing import (
     MAX_CHARACTERS,
     US,
@@ -30,7 +31,6 @@ from guivm.console.typing import (
     layouts,
     plan,
 )
-from guivm.console.typist import DEFAULT_RATE, MAX_RATE, SendKey, Typist, expected_seconds
 from guivm.text import clean_line
 from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import Form, NoteLine, Tone, pad_spin

@@ -8,7 +8,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QScrollBar, QWidget
 
 from guivm.console.frame import Rect
-from guivm.console.screen import DeviceArea
+from guivm.console.picture.screen import DeviceArea
 
 _STEP = 16  # device pixels
 

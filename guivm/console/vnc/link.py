@@ -18,8 +18,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from guivm.console.audio import GuestSound
-from guivm.console.dial import dial
 from guivm.console.frame import (
     ClipboardPolicy,
     PointerButton,
@@ -30,21 +28,6 @@ from guivm.console.frame import (
     SourceSecurity,
     SourceState,
 )
-from guivm.console.input_feeder import InputFeeder
-from guivm.console.link_inputs import (
-    Clipboard,
-    Input,
-    Key,
-    Pointer,
-    Policy,
-    Power,
-    QualityWish,
-    Size,
-    Sound,
-    Visible,
-)
-from guivm.console.news import News
-from guivm.console.pace import Gauge, LinkTimes, Nudger, StallWatch
 from guivm.console.rfb.damage import Damage
 from guivm.console.rfb.encoding_choice import LOCAL, EncodingChooser
 from guivm.console.rfb.errors import RfbError
@@ -68,12 +51,29 @@ from guivm.console.rfb.inbox import TlsKind
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
 from guivm.console.rfb.security import Login
 from guivm.console.rfb.session import SOUND_CHANNELS, SOUND_RATE, Phase, RfbSession, Tap
-from guivm.console.transport import Transport
+from guivm.console.vnc.audio import GuestSound
+from guivm.console.vnc.dial import dial
+from guivm.console.vnc.input_feeder import InputFeeder
+from guivm.console.vnc.link_inputs import (
+    Clipboard,
+    Input,
+    Key,
+    Pointer,
+    Policy,
+    Power,
+    QualityWish,
+    Size,
+    Sound,
+    Visible,
+)
+from guivm.console.vnc.news import News
+from guivm.console.vnc.pace import Gauge, LinkTimes, Nudger, StallWatch
+from guivm.console.vnc.transport import Transport
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
 
 if TYPE_CHECKING:
-    from guivm.console.tunnel import Tunnel
+    from guivm.console.vnc.tunnel import Tunnel
 
 __all__ = ["LinkTimes", "News", "RfbLink"]
 
@@ -349,7 +349,7 @@ class RfbLink:
                     self._gauge.received(count, in_message=in_message)
 
     def _start_tls(self, transport: Transport, kind: TlsKind, deadline: float) -> None:
-        from guivm.console import tls
+        from guivm.console.vnc import tls
 
         while self._unsent:
             self._wait(transport.sock, select.POLLOUT, deadline)

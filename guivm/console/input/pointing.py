@@ -6,9 +6,9 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QCursor, QGuiApplication
 
 from guivm.console.frame import CursorShape, PointerMode
-from guivm.console.guest_input import GuestInput
-from guivm.console.picture_view import PictureView
-from guivm.console.pointer import CursorKeeper, RelativeMotion
+from guivm.console.input.guest_input import GuestInput
+from guivm.console.input.pointer import CursorKeeper, RelativeMotion
+from guivm.console.picture.picture_view import PictureView
 
 
 def can_grab() -> bool:

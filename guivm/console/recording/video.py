@@ -17,7 +17,7 @@ from pathlib import Path
 from guivm.console.frame import Framebuffer
 from guivm.console.recording.format import Recording, RecordingError
 from guivm.console.recording.playback import Keyframes, ReplayCursor, survey
-from guivm.console.video_encoder import FPS, VideoEncoder, VideoError, VideoFormat, VideoSupport, fitted
+from guivm.console.recording.video_encoder import FPS, VideoEncoder, VideoError, VideoFormat, VideoSupport, fitted
 from guivm.errors import CancelledError, GuivmError
 
 _SURVEY_SHARE = 0.2  # of an export's progress

@@ -10,9 +10,9 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QKeyEvent
 
 from guivm.console.frame import PointerButton, PointerMode
-from guivm.console.keyboard import PressedKeys, evdev_code, keysym
-from guivm.console.leds import LockSync, desktop_locks
-from guivm.console.pointer import WheelSteps, guest_button
+from guivm.console.input.keyboard import PressedKeys, evdev_code, keysym
+from guivm.console.input.leds import LockSync, desktop_locks
+from guivm.console.input.pointer import WheelSteps, guest_button
 from guivm.console.source import DisplaySource
 from guivm.console.typing import KeyEvent
 

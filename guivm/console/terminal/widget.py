@@ -13,10 +13,10 @@ from PySide6.QtGui import QClipboard, QContextMenuEvent, QGuiApplication, QInput
 from PySide6.QtWidgets import QMenu, QWidget
 
 from guivm.console.serial.keys import encode_paste, encode_text
-from guivm.console.serial_source import SerialSource
-from guivm.console.terminal_colors import TerminalColors
-from guivm.console.terminal_keys import bytes_for
-from guivm.console.terminal_view import TerminalView
+from guivm.console.terminal.colors import TerminalColors
+from guivm.console.terminal.key_events import bytes_for
+from guivm.console.terminal.source import SerialSource
+from guivm.console.terminal.view import TerminalView
 from guivm.text import clean_line
 
 _PORTION = 256  # bytes carried out between two looks at the clock

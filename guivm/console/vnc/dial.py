@@ -14,7 +14,7 @@ from guivm.engine.job_types import ConsoleEndpoint, SshTarget
 from guivm.errors import ConsoleError
 
 if TYPE_CHECKING:
-    from guivm.console.tunnel import Tunnel
+    from guivm.console.vnc.tunnel import Tunnel
 
 Wait = Callable[[socket.socket | None, int, float], int]
 """Sleep until poll events come on the socket, or until a deadline (monotonic); answers the events. May raise."""
@@ -57,7 +57,7 @@ def dial(endpoint: ConsoleEndpoint, timeout_s: float, wait: Wait) -> tuple[socke
 def _tunnelled(
     endpoint: ConsoleEndpoint, target: SshTarget, deadline: float, wait: Wait
 ) -> tuple[socket.socket, Tunnel]:
-    from guivm.console.tunnel import tunnel_to_tcp, tunnel_to_unix
+    from guivm.console.vnc.tunnel import tunnel_to_tcp, tunnel_to_unix
 
     if endpoint.unix_path is not None:
         tunnel, sock = tunnel_to_unix(target, endpoint.unix_path, deadline, wait)

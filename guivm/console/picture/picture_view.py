@@ -1,8 +1,8 @@
 """A guest's picture in a widget: placed, scaled, scrolled, zoomed and painted. It knows no source and no input.
 
-Coordinates are device pixels throughout (see :mod:`guivm.console.viewport`), so that a guest pixel is exact at every
-desktop scale. Painting is raster; where the picture is scaled and the computer has real OpenGL, a
-:class:`~guivm.console.gl_plane.GlPlane` shows it instead.
+Coordinates are device pixels throughout (see :mod:`guivm.console.picture.viewport`), so that a guest pixel is exact at
+every desktop scale. Painting is raster; where the picture is scaled and the computer has real OpenGL, a
+:class:`~guivm.console.picture.gl_plane.GlPlane` shows it instead.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from guivm.console.bell import BellCue
 from guivm.console.frame import Framebuffer, Rect
-from guivm.console.gl_plane import GlPlane, GlPolicy
-from guivm.console.pointer import WheelTurns
-from guivm.console.screen import DeviceArea, Screen, paint_around
-from guivm.console.scrolling import ScrollBars
-from guivm.console.viewport import ScaleMode, Scaling, Viewport, clamp_zoom, step_zoom
+from guivm.console.input.pointer import WheelTurns
+from guivm.console.picture.bell import BellCue
+from guivm.console.picture.gl_plane import GlPlane, GlPolicy
+from guivm.console.picture.screen import DeviceArea, Screen, paint_around
+from guivm.console.picture.scrolling import ScrollBars
+from guivm.console.picture.viewport import ScaleMode, Scaling, Viewport, clamp_zoom, step_zoom
 
 _FRAME = 2  # logical pixels around the picture, where the capture frame is; none in full screen
 _DEFAULT_SIZE = QSize(720, 400)  # a PC's text mode

@@ -19,7 +19,7 @@ from PySide6.QtGui import (
 from PySide6.QtOpenGL import QOpenGLTexture, QOpenGLTextureBlitter
 
 from guivm.console.frame import Framebuffer, Rect
-from guivm.console.viewport import Viewport, round_half_up
+from guivm.console.picture.viewport import Viewport, round_half_up
 
 # Khronos' gl.h.
 _GL_NO_ERROR = 0

@@ -28,8 +28,8 @@ from guivm.console.serial import selection
 from guivm.console.serial.cells import PLAIN, Run, width_of
 from guivm.console.serial.selection import Place, Span
 from guivm.console.serial.terminal import Terminal
-from guivm.console.terminal_colors import TerminalColors
-from guivm.console.terminal_painting import CellFont, RowPainter, cell_at
+from guivm.console.terminal.colors import TerminalColors
+from guivm.console.terminal.painting import CellFont, RowPainter, cell_at
 
 _MARGIN = 4  # logical pixels around the text
 _BELL_MS = 120

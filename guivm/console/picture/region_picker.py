@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QWidget
 
-from guivm.console.picture_view import PictureView
+from guivm.console.picture.picture_view import PictureView
 
 _SHADE = QColor(0, 0, 0, 110)
 _STEP = 8  # guest pixels: a column of a text screen

@@ -23,11 +23,11 @@ from PySide6.QtGui import QColor, QGuiApplication, QOffscreenSurface, QOpenGLCon
 from PySide6.QtWidgets import QWidget
 
 from guivm.console.frame import Framebuffer, Rect
-from guivm.console.screen import DeviceArea
-from guivm.console.viewport import Viewport, round_half_up
+from guivm.console.picture.screen import DeviceArea
+from guivm.console.picture.viewport import Viewport, round_half_up
 
 if TYPE_CHECKING:
-    from guivm.console.gl_window import PlaneWindow
+    from guivm.console.picture.gl_window import PlaneWindow
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class GlPlane:
         if not can_use(self._policy):
             self._out_of_use = True
             return False
-        from guivm.console.gl_window import PlaneWindow
+        from guivm.console.picture.gl_window import PlaneWindow
 
         self._window = window = PlaneWindow(parent, surface_format())
         self._view.destroyed.connect(window.deleteLater)

@@ -7,10 +7,18 @@ from collections.abc import Iterable
 
 from PySide6.QtGui import QKeyEvent
 
-from guivm.console.desktop_shortcuts import DEFAULT_SHORTCUTS, DesktopShortcuts
 from guivm.console.frame import KeyboardLeds
-from guivm.console.guest_input import GuestInput
-from guivm.console.keyboard import DEFAULT_HOST_KEY, HOST_KEYS, HostKeyRouter, Route, evdev_code, host_key_label, keysym
+from guivm.console.input.desktop_shortcuts import DEFAULT_SHORTCUTS, DesktopShortcuts
+from guivm.console.input.guest_input import GuestInput
+from guivm.console.input.keyboard import (
+    DEFAULT_HOST_KEY,
+    HOST_KEYS,
+    HostKeyRouter,
+    Route,
+    evdev_code,
+    host_key_label,
+    keysym,
+)
 
 
 class KeyFate(enum.Enum):

@@ -11,7 +11,7 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QRegion, QTransform
 
 from guivm.console.frame import Framebuffer, Rect
-from guivm.console.viewport import DeviceSpan, Viewport
+from guivm.console.picture.viewport import DeviceSpan, Viewport
 
 _DIM = QColor(0, 0, 0, 150)
 _MANY_RECTS = 32  # one row of rectangles after another costs more than copying what lies between

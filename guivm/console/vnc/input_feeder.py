@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from guivm.console.frame import PointerButton, PointerMode
-from guivm.console.link_inputs import (
+from guivm.console.rfb.session import RfbSession
+from guivm.console.vnc.link_inputs import (
     Clipboard,
     Input,
     Key,
@@ -17,8 +18,7 @@ from guivm.console.link_inputs import (
     Sound,
     Visible,
 )
-from guivm.console.pace import Gauge
-from guivm.console.rfb.session import RfbSession
+from guivm.console.vnc.pace import Gauge
 
 
 class InputFeeder:

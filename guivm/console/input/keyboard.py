@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence
 
-from guivm.console.keytables import EVDEV_OF_KEY, KEY_OF_EVDEV, KEYSYM_OF_KEY
+from guivm.console.input.keytables import EVDEV_OF_KEY, KEY_OF_EVDEV, KEYSYM_OF_KEY
 
 _NATIVE_OFFSET = 8  # X11 and Wayland number keys as Linux does, plus eight (xkeyboard-config, keycodes/evdev)
 _UNICODE_KEYSYM = 0x0100_0000

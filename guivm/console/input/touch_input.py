@@ -1,4 +1,4 @@
-"""Qt's touch events for :mod:`guivm.console.touch`, and the clock it needs."""
+"""Qt's touch events for :mod:`guivm.console.input.touch`, and the clock it needs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from PySide6.QtCore import QElapsedTimer, QEvent, QObject, QPoint, QPointF, Qt, 
 from PySide6.QtGui import QEventPoint, QInputDevice, QTouchEvent
 
 from guivm.console.frame import PointerButton, PointerMode
-from guivm.console.guest_input import GuestInput
-from guivm.console.picture_view import PictureView
-from guivm.console.pointer import RelativeMotion
-from guivm.console.touch import Move, Pinch, Press, Release, Scroll, TouchAction, TouchGestures, TouchPoint
+from guivm.console.input.guest_input import GuestInput
+from guivm.console.input.pointer import RelativeMotion
+from guivm.console.input.touch import Move, Pinch, Press, Release, Scroll, TouchAction, TouchGestures, TouchPoint
+from guivm.console.picture.picture_view import PictureView
 
 _ANGLE_PER_PIXEL = 3  # of a wheel's 120 for a notch: 40 logical pixels are one
 _BUTTONS = {PointerButton.LEFT: Qt.MouseButton.LeftButton, PointerButton.RIGHT: Qt.MouseButton.RightButton}

@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 
 from guivm.console.serial.cells import Row, Run, Style, clusters
 from guivm.console.serial.terminal import CursorShape
-from guivm.console.terminal_colors import TerminalColors
+from guivm.console.terminal.colors import TerminalColors
 
 
 class CellFont:

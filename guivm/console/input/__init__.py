@@ -1,0 +1,1 @@
+"""From keyboard, mouse and touch to what the guest is told."""

@@ -1,0 +1,1 @@
+"""The guest's picture in a widget: geometry, painting, scaling."""

@@ -1,0 +1,1 @@
+"""The thread and the socket of one VNC console. No Qt."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
+
+# zlib's interface, with twice its speed; zlib's share of a compressed rectangle is about half.
+from zlib_ng import zlib_ng as zlib
 
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.inbox import Inbox, Steps
@@ -94,7 +96,7 @@ class Inflater:
     def _inflate(self, data: bytes | memoryview, limit: int) -> bytes:
         try:
             out = self._stream.decompress(data, limit)
-        except zlib.error as error:
+        except zlib.error as error:  # type: ignore[misc]  # its stub has it as a value, not as a class
             raise RfbError(f"compressed pixels that cannot be read ({error})") from None
         if self._stream.unused_data:
             raise RfbError("compressed pixels that go on behind their end")

@@ -59,9 +59,6 @@ def read_text(
     area = _clip(pixels, region)
     if area is None:
         raise NoTextError
-    cut = pixels[area.y : area.y + area.height, area.x : area.x + area.width]
-    if (cut[:, :, :3] == cut[:1, :1, :3]).all():
-        raise NoTextError
     codes = codes_of(pixels)
     reading = _by_font(codes, area)
     if reading is not None:
@@ -69,7 +66,8 @@ def read_text(
         if text.strip():
             return ScreenText(text, TextMethod.FONT, reading.font, reading.confidence)
         raise NoTextError
-    if not use_ocr:
+    cut = pixels[area.y : area.y + area.height, area.x : area.x + area.width]
+    if not use_ocr or (cut[:, :, :3] == cut[:1, :1, :3]).all():
         raise NoTextError
     found = ocr.recognise(cut, cancel)
     text = clean_block(found.text, MAX_CHARACTERS)

@@ -149,6 +149,7 @@ def start_ours(start: Start) -> Run:
                 begin = time.monotonic_ns()
                 process = _popen([*argv, "--connect", start.uri], start, write_fd)
                 try:
+                    watch.stand_by(read_fd, process, start.size.limit_s)
                     window_ns = watch.wait(process, None, start.size.limit_s)
                     filled_ns = _filled_ns(read_fd, process, start)
                     return _finish(start, process, begin, window_ns, filled_ns)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import select
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,20 @@ class WindowWatch:
         self._lines = lines
         self._env = dict(env)
         self._ids = client_ids(lines.next(10.0))
+        self._stamped: deque[tuple[str, int]] = deque()
+
+    def stand_by(self, fd: int, process: subprocess.Popen[bytes], timeout_s: float) -> None:
+        """Note only when something changed until ``fd`` can be read or the program ends: :meth:`wait` asks afterwards.
+
+        The programs that :meth:`wait` asks with would take a processor from one that is still about to show its list.
+        """
+        deadline = time.monotonic() + timeout_s
+        while process.poll() is None and time.monotonic() < deadline:
+            ready, _, _ = select.select([self._lines.fd, fd], [], [], 0.5)
+            if self._lines.fd in ready:
+                self._stamped.append((self._lines.next(0.0), time.monotonic_ns()))
+            if fd in ready:
+                return
 
     def wait(self, process: subprocess.Popen[bytes], title: str | None, timeout_s: float) -> int:
         """CLOCK_MONOTONIC in ns at which a window of the process (or its children) was on the screen.
@@ -49,8 +65,7 @@ class WindowWatch:
         deadline = time.monotonic() + timeout_s
         seen: dict[str, str] = {}
         while True:
-            line = self._lines.next(0.5)
-            now = time.monotonic_ns()
+            line, now = self._stamped.popleft() if self._stamped else (self._lines.next(0.5), time.monotonic_ns())
             if line:
                 self._ids = client_ids(line)
             for window_id in self._ids:

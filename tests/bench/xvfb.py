@@ -167,6 +167,11 @@ class Lines:
         self._fd = fd
         self._rest = b""
 
+    @property
+    def fd(self) -> int:
+        """Of the pipe, to wait for; lines already read are not seen there."""
+        return self._fd
+
     def next(self, timeout_s: float) -> str:
         """The next line without its end, or "" after ``timeout_s`` or at the end of the pipe."""
         deadline = time.monotonic() + timeout_s

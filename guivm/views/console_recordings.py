@@ -60,6 +60,11 @@ class ConsoleRecordings(QObject):
         """Id of the action that records now, or empty."""
         return self._active
 
+    @property
+    def has_video(self) -> bool:
+        """Whether a video has begun: it takes a moment to find out what ffmpeg can do."""
+        return self._video is not None
+
     def toggle(self, action_id: str, vm_name: str) -> None:
         """Start what the action records, or end it when it is under way."""
         if self._active:

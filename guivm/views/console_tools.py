@@ -313,8 +313,9 @@ class ConsoleTools(QObject):
 
     @Slot(object)
     def _on_play(self, path: Path) -> None:
+        from guivm.views.recordings import open_player
 
-        raise NotImplementedError
+        open_player(path, self._settings, self._page.window())
 
     # --- saying ---------------------------------------------------------------------------------------
 

@@ -24,13 +24,17 @@ from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
 from guivm.views.console_heads import HeadWindow
 from guivm.views.console_window import ConsoleWindow
+from guivm.views.dialogs.run_script import RunScriptDialog
+from guivm.views.dialogs.type_text import TypeTextDialog
 from guivm.views.messages import Message, Severity
+from guivm.views.player_window import PlayerWindow
 from guivm.views.settings import (
     AUTO_RESIZE,
     DESKTOP_SHORTCUTS,
     DISPLAY_QUALITY,
     KEY_COMBOS,
     PICTURE_DIR,
+    TYPING_LAYOUT,
     Settings,
     for_vm,
 )
@@ -184,6 +188,14 @@ def test_a_session_is_recorded_over_a_connection_of_its_own(
     assert told[-1].severity is Severity.SUCCESS
     assert [path.suffix for path in (tmp_path / "pictures").iterdir()] == [".guivm-rec"]
     assert not stage.page.features.status.record.isVisible()
+    label, play = told[-1].actions[0]
+    assert label == "Play"
+    play()
+    player = stage.window.findChild(PlayerWindow)
+    assert player is not None
+    assert player.isVisible()
+    with qtbot.waitSignal(player.destroyed):
+        player.close()
 
 
 # --- clipboard --------------------------------------------------------------------------------------------
@@ -518,3 +530,47 @@ def test_one_screen_needs_no_window(stage: Stage, displays: Displays, told: list
     stage.live(displays)
     run(stage, "open-screens")
     assert "only one" in told[-1].summary
+
+
+# --- dialogs and videos -----------------------------------------------------------------------------------
+
+
+def test_type_text_types_into_the_guest_and_remembers_the_layout(
+    qtbot: QtBot, stage: Stage, displays: Displays, settings: Settings
+) -> None:
+    source = stage.live(displays)
+    settings.set(for_vm(TYPING_LAYOUT, stage.key.uuid), "us")
+    run(stage, "type-text")
+    dialog = stage.window.findChild(TypeTextDialog)
+    assert dialog is not None
+    dialog.text.set_text("a")
+    qtbot.waitUntil(dialog.primary.isEnabled)
+    with qtbot.waitSignal(dialog.finished):
+        dialog.primary.click()
+    assert [(code, down) for code, _keysym, down in source.keys] == [(30, True), (30, False)]
+
+
+def test_a_script_is_chosen_beside_the_console(stage: Stage, displays: Displays) -> None:
+    stage.live(displays)
+    run(stage, "run-script")
+    dialog = stage.window.findChild(RunScriptDialog)
+    assert dialog is not None
+    assert dialog.isVisible()
+    stage.page.features.close()
+    assert not dialog.isVisible()
+
+
+def test_a_video_is_recorded_to_a_file(
+    qtbot: QtBot, stage: Stage, displays: Displays, told: list[Message], tmp_path: Path
+) -> None:
+    source = stage.live(displays)
+    run(stage, "record-video")
+    assert stage.page.features.is_on("record-video")
+    qtbot.waitUntil(lambda: stage.page.features.tools.recordings.has_video)
+    source.draw(0, 0, BLUE[:10, :10])
+    run(stage, "record-video")
+    qtbot.waitUntil(lambda: bool(told), timeout=20_000)
+    assert told[-1].severity is Severity.SUCCESS, told[-1].text
+    (path,) = (tmp_path / "pictures").iterdir()
+    assert path.suffix in (".webm", ".mp4")
+    assert path.stat().st_size > 0

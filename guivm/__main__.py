@@ -21,6 +21,9 @@ def main() -> int:
         from guivm.cli import main as cli_main
 
         return cli_main(sys.argv[1:])
+    from guivm import libraries
+
+    libraries.open_ahead()
     from guivm import startup
 
     startup.hurry()

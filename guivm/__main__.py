@@ -18,7 +18,7 @@ def main() -> int:
     """Entry point of the ``guivm`` command; answers the exit code."""
     uris = window_uris(sys.argv[1:])
     if uris is None:
-        from guivm.cli import main as cli_main
+        from guivm.cli.main import main as cli_main
 
         return cli_main(sys.argv[1:])
     from guivm import libraries

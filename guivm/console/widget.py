@@ -6,12 +6,10 @@ The widget only paints and forwards; sockets and decoding live on the source's t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QRect, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QCursor,
     QFocusEvent,
     QHideEvent,
     QInputMethodEvent,
@@ -28,20 +26,22 @@ from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, 
 from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode, SourceState
 from guivm.console.input.guest_input import GuestInput, InputObserver
 from guivm.console.input.guest_keys import GuestKeys, KeyFate
+from guivm.console.input.input_method import InputMethod
 from guivm.console.input.keyboard import key_name
-from guivm.console.input.pointing import Pointing, can_grab
+from guivm.console.input.keyboard_grab import KeyboardGrab
+from guivm.console.input.pointing import Pointing
 from guivm.console.input.touch import TouchAction
 from guivm.console.input.touch_input import TouchInput, TouchMouse
 from guivm.console.picture.auto_resize import AutoResize
 from guivm.console.picture.gl_plane import GlPolicy
 from guivm.console.picture.picture_view import PictureView
+from guivm.console.picture.refresh import RefreshBeat
 from guivm.console.picture.viewport import ScaleMode
 from guivm.console.source import DisplaySource
 from guivm.console.typing import KeyEvent
 
 __all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
 
-_SLOWEST_HZ, _FASTEST_HZ = 30.0, 240.0  # what a screen's own word for its refresh rate is believed
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
@@ -54,6 +54,7 @@ class ConsoleWidget(PictureView):
     """
 
     captureChanged = Signal(bool)
+    captureTroubleChanged = Signal()
     viewOnlyChanged = Signal(bool)
     hostCommand = Signal(str)  # name of the key pressed with the Host key: "P", "F", "S", …
     reconnectRequested = Signal()
@@ -69,22 +70,21 @@ class ConsoleWidget(PictureView):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_AcceptTouchEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, False)
         self._source: DisplaySource | None = None
-        self._refresh = QTimer(self)
-        self._refresh.setSingleShot(True)
-        self._refresh.setTimerType(Qt.TimerType.PreciseTimer)
-        self._refresh.timeout.connect(self._take_damage)
-        self._next_refresh = 0.0  # monotonic
+        self._refresh = RefreshBeat(self)
+        self._refresh.due.connect(self._take_damage)
         self._coming: Framebuffer | None = None
         self._face = ConsoleFace.NO_DISPLAY
         self._face_text = ""
         self._captured = False
         self._view_only = False
-        self._input_method = False
         self._input = GuestInput()
+        self._input_method = InputMethod(self, self._input)
         self._keys = GuestKeys(self._input)
+        self._grab = KeyboardGrab(self, self._keys)
+        self._grab.lost.connect(self._on_focus_lost)
         self._pointing = Pointing(self, self._input)
+        self._pointing.grab.changed.connect(self._on_trouble)
         self._touch = TouchInput(self)
         self._touch.acted.connect(self._on_touch)
         self._touch_mouse = TouchMouse(self, self._input, self._capture_by_touch)
@@ -163,24 +163,14 @@ class ConsoleWidget(PictureView):
 
     @Slot()
     def _on_damaged(self) -> None:
-        """Shown at once after a rest, else with the screen's next refresh: nobody sees more, the source collects."""
-        wait_ms = int((self._next_refresh - time.monotonic()) * 1000)
-        if wait_ms <= 0:
-            self._take_damage()
-        elif not self._refresh.isActive():
-            self._refresh.start(wait_ms)
+        self._refresh.wish()
 
     @Slot()
     def _take_damage(self) -> None:
-        if self._source is None:
-            return
-        now = time.monotonic()
-        period = 1 / min(max(self.screen().refreshRate(), _SLOWEST_HZ), _FASTEST_HZ)
-        # On a steady beat while pictures come all the time.
-        self._next_refresh = period + (self._next_refresh if now - self._next_refresh < period else now)
-        damage = self._source.take_damage()
-        self._show_damage(damage)
-        self.damageShown.emit(damage)
+        if self._source is not None:
+            damage = self._source.take_damage()
+            self._show_damage(damage)
+            self.damageShown.emit(damage)
 
     @Slot(object)
     def _on_cursor(self, cursor: CursorShape | None) -> None:
@@ -289,13 +279,26 @@ class ConsoleWidget(PictureView):
             return
         self._captured = True
         self.setFocus(Qt.FocusReason.OtherFocusReason)
-        if can_grab():
-            self.grabKeyboard()
+        self._grab.take()
         self._keys.captured()
-        self._hint.show_text(self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label()))
+        self._show_capture_hint()
         self._update_input()
         self.update()
         self.captureChanged.emit(True)
+
+    def capture_trouble(self) -> str:
+        """Sentences (translated) about what the desktop keeps to itself while captured; mostly empty."""
+        return self._pointing.grab.trouble()
+
+    @Slot()
+    def _on_trouble(self) -> None:
+        if self._captured and self.capture_trouble():
+            self._show_capture_hint()
+        self.captureTroubleChanged.emit()
+
+    def _show_capture_hint(self) -> None:
+        text = self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label())
+        self._hint.show_text("\n".join(filter(None, (text, self.capture_trouble()))))
 
     def release_capture(self) -> None:
         """Let go of everything held down in the guest and give keyboard and mouse back."""
@@ -304,8 +307,7 @@ class ConsoleWidget(PictureView):
         if not self._captured:
             return
         self._captured = False
-        if can_grab():
-            self.releaseKeyboard()
+        self._grab.give_back()
         self._hint.dismiss()
         self._update_input()
         self.update()
@@ -367,17 +369,21 @@ class ConsoleWidget(PictureView):
     def _update_input(self) -> None:
         """Captured or not, paused or not, absolute or not: what follows from it."""
         self._input.enabled = self._captured and self._takes_input() and not self._view_only
-        self.setAttribute(Qt.WidgetAttribute.WA_InputMethodEnabled, self._input.enabled and self._input_method)
+        self._input_method.update()
         self._pointing.update()
 
-    def focusOutEvent(self, event: QFocusEvent) -> None:
+    @Slot()
+    def _on_focus_lost(self) -> None:
         self._keys.forget_held()
         self.release_capture()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        if not self._grab.expects(event.reason()):
+            self._on_focus_lost()
         super().focusOutEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        self._keys.forget_held()
-        self.release_capture()
+        self._on_focus_lost()
         if self._source is not None:
             self._source.set_visible(False)
         self._bell.stop()
@@ -409,6 +415,8 @@ class ConsoleWidget(PictureView):
         elif fate is KeyFate.UNUSED and self._is_enter(event) and not event.isAutoRepeat():
             self.capture()
         elif fate in (KeyFate.UNUSED, KeyFate.DESKTOP):
+            if fate is KeyFate.DESKTOP:
+                self._grab.lend(event)
             super().keyPressEvent(event)
             return
         event.accept()
@@ -436,26 +444,16 @@ class ConsoleWidget(PictureView):
 
         Off by default: an input method that is on sees every key before the guest does, and may keep some.
         """
-        self._input_method = enabled
-        self._update_input()
+        self._input_method.set_enabled(enabled)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
-        if event.commitString() and self._input.enabled and self._input_method:
-            self._input.let_go()  # what composed it is no part of the text
-            self.textCommitted.emit(event.commitString())
+        if text := self._input_method.committed(event):
+            self.textCommitted.emit(text)
         event.accept()
 
     def inputMethodQuery(self, query: Qt.InputMethodQuery) -> object:
-        match query:
-            case Qt.InputMethodQuery.ImEnabled:
-                return self._input.enabled and self._input_method
-            case Qt.InputMethodQuery.ImHints:
-                return Qt.InputMethodHint.ImhNoPredictiveText | Qt.InputMethodHint.ImhNoAutoUppercase
-            case Qt.InputMethodQuery.ImCursorRectangle:
-                # Nobody knows where the guest's text cursor is: its mouse pointer is the best guess.
-                return QRect(self.mapFromGlobal(QCursor.pos()), QSize(1, 1))
-            case _:
-                return super().inputMethodQuery(query)
+        answer = self._input_method.answer(query)
+        return super().inputMethodQuery(query) if answer is None else answer
 
     # --- mouse and touch ------------------------------------------------------------------------------
 

@@ -5,27 +5,23 @@ The widget that shows the guest's screen, and numpy with it, is imported when a 
 
 from __future__ import annotations
 
-import os
-import weakref
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-import shiboken6
-from PySide6.QtCore import QElapsedTimer, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QImage, QShowEvent
 from PySide6.QtWidgets import QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.engine.requests import OpenConsole
 from guivm.engine.types import VmInfo, VmKey, VmState
-from guivm.errors import GuivmError, UnsupportedError
 from guivm.views import icons
 from guivm.views.bridge import Bridge
 from guivm.views.console_features import ConsoleFeatures
+from guivm.views.endpoint_connector import EndpointConnector
 from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
-from guivm.views.state_words import state_icon_name, state_sentence, state_word
+from guivm.views.state_words import can_start, idle_sentence, state_icon_name, state_word
 from guivm.views.theme import GRID
 
 if TYPE_CHECKING:
@@ -35,10 +31,6 @@ if TYPE_CHECKING:
     from guivm.console.widget import ConsoleWidget
     from guivm.views.credentials_page import CredentialsPage
 
-FIRST_DELAY_MS = 200
-LAST_DELAY_MS = 5_000
-# A connection that lasted this long was a good one: the next try after it comes at once.
-_GOOD_MS = 5_000
 # Looked away for longer than this: the connection is given back.
 LINGER_MS = 3_000
 
@@ -70,19 +62,11 @@ class ConsolePage(QWidget):
         self._vm = vm
         self._kept = False
         self._console: ConsoleWidget | None = None
-        self._ticket = 0  # names the latest request for a connection; 0 while none is under way
-        self._tickets = 0
-        self._delay_ms = FIRST_DELAY_MS
-        self._problem = ""
-        self._no_display = False
+        self.connector: EndpointConnector[ConsoleEndpoint] = EndpointConnector(bridge, self, self)
         self._had_picture = False
         self._credentials: CredentialsPage | None = None
         self._login: tuple[str, str] | None = None  # user name, password: what the person typed
         self._need: CredentialNeed | None = None
-        self._lasted = QElapsedTimer()
-        self._retry = QTimer(self)
-        self._retry.setSingleShot(True)
-        self._retry.timeout.connect(self._ask)
         self._linger = QTimer(self)
         self._linger.setSingleShot(True)
         self._linger.setInterval(LINGER_MS)
@@ -137,12 +121,7 @@ class ConsolePage(QWidget):
     @property
     def problem(self) -> str:
         """Why there is no connection while there should be one; empty otherwise."""
-        return self._problem
-
-    @property
-    def retry_delay_ms(self) -> int:
-        """How long the next automatic try waits."""
-        return self._delay_ms
+        return self.connector.problem
 
     def current_image(self) -> QImage:
         return self._console.current_image() if self._console is not None else QImage()
@@ -155,7 +134,7 @@ class ConsolePage(QWidget):
             return
         old = self._vm
         self._vm = vm
-        if old.state.is_active != vm.state.is_active or old.has_graphics != vm.has_graphics:
+        if old.state.is_active != vm.state.is_active or _may_have_display(old) != _may_have_display(vm):
             self._forget_failures()
             if VmState.UNKNOWN not in (old.state, vm.state):
                 self._had_picture = False
@@ -186,8 +165,7 @@ class ConsolePage(QWidget):
 
     def disconnect_source(self) -> None:
         """Give the connection back now."""
-        self._ticket = 0
-        self._retry.stop()
+        self.connector.stop()
         self._linger.stop()
         self._let_go_of_source()
 
@@ -195,19 +173,22 @@ class ConsolePage(QWidget):
     def reconnect(self) -> None:
         """Make a new connection; the picture stays until the new one has its own."""
         self.disconnect_source()
-        self._ask()
+        self.connector.ask()
 
     # --- state ----------------------------------------------------------------------------------------
 
     def _wanted(self) -> bool:
         looked_at = self.isVisible() or self._kept or self.features.is_recording or self._linger.isActive()
-        return looked_at and self._vm.state.is_active and self._vm.has_graphics and not self._no_display
+        return looked_at and self._has_display
+
+    @property
+    def _has_display(self) -> bool:
+        return self._vm.state.is_active and _may_have_display(self._vm) and not self.connector.has_given_up
 
     @Slot()
     def _update(self) -> None:
         if self._wanted():
-            if not self.has_source and not self._ticket and not self._retry.isActive():
-                self._ask()
+            self.connector.ask_in_turn()
         elif self._vm.state is not VmState.UNKNOWN or not self.isVisible():
             # While the host does not answer the display may well go on: an open connection is left alone.
             self.disconnect_source()
@@ -215,7 +196,7 @@ class ConsolePage(QWidget):
 
     def _show_face(self) -> None:
         vm = self._vm
-        live = vm.state.is_active and vm.has_graphics and not self._no_display
+        live = self._has_display
         frozen = vm.state is VmState.UNKNOWN and self.has_source
         if live and self._need is not None and self._credentials is not None:
             self._stack.setCurrentWidget(self._credentials)
@@ -246,33 +227,26 @@ class ConsolePage(QWidget):
                     return ConsoleFace.SHUTTING_DOWN
                 case _:
                     return ConsoleFace.LIVE
-        return ConsoleFace.RECONNECTING if self._problem or self._had_picture else ConsoleFace.CONNECTING
+        return ConsoleFace.RECONNECTING if self.problem or self._had_picture else ConsoleFace.CONNECTING
 
     def _face_text(self) -> str:
         """The second line where the console's own would not be exact."""
-        if self._vm.state is VmState.SUSPENDED and not self._problem:
+        if self._vm.state is VmState.SUSPENDED and not self.problem:
             return self.tr("The guest went to sleep. Resume wakes it.")
-        return self._problem or (self._vm.reason if self._vm.state is VmState.PAUSED else "")
+        return self.problem or (self._vm.reason if self._vm.state is VmState.PAUSED else "")
 
     def _show_idle(self) -> None:
         vm = self._vm
         page = self._idle
         page.art.set_icon(state_icon_name(vm.state), icons.Tint.QUIET if vm.state is VmState.OFF else vm.state)
-        can_start = vm.state in (VmState.OFF, VmState.SAVED, VmState.CRASHED)
         if vm.state.is_active:
             page.art.set_icon("display", icons.Tint.QUIET)
             page.title.setText(self.tr("No display"))
-            page.text.setText(self._problem or self.tr("This virtual machine has no display that can be shown here."))
+            page.text.setText(self.problem or self.tr("This virtual machine has no display that can be shown here."))
         else:
             page.title.setText(state_word(vm.state))
-            advice = {
-                VmState.OFF: self.tr("Press Start to switch it on."),
-                VmState.SAVED: self.tr("Its memory is kept on disk. Press Start to continue where it stopped."),
-                VmState.CRASHED: self.tr("Press Start to switch it on again."),
-            }.get(vm.state, "")
-            sentence = vm.reason if vm.state is VmState.CRASHED or not advice else ""
-            page.text.setText(" ".join(part for part in (sentence, advice) if part) or state_sentence(vm))
-        self._button.setVisible(can_start)
+            page.text.setText(idle_sentence(vm))
+        self._button.setVisible(can_start(vm.state))
         self._stack.setCurrentWidget(page)
 
     @Slot()
@@ -281,28 +255,13 @@ class ConsolePage(QWidget):
 
     # --- connecting -----------------------------------------------------------------------------------
 
-    @Slot()
-    def _ask(self) -> None:
-        if not self._wanted() or self._ticket or self.has_source or self._need is not None:
-            return
-        self._tickets += 1
-        self._ticket = self._tickets
-        page = weakref.ref(self)
-        # The owner is the bridge: an answer for a page that is gone must still be received, and closed.
-        self._bridge.submit(
-            OpenConsole(self._vm.key),
-            self._bridge,
-            partial(_deliver_endpoint, page, self._ticket),
-            partial(_deliver_failure, page, self._ticket),
-        )
+    def wants_endpoint(self) -> bool:
+        return self._wanted() and not self.has_source and self._need is None
 
-    def take_endpoint(self, ticket: int, endpoint: ConsoleEndpoint) -> bool:
-        """Answer to our request; False when it is not wanted any more and the caller has to close it."""
-        if ticket != self._ticket:
-            return False
-        self._ticket = 0
-        if not self._wanted() or self.has_source:
-            return False
+    def endpoint_request(self) -> OpenConsole:
+        return OpenConsole(self._vm.key)
+
+    def use_endpoint(self, endpoint: ConsoleEndpoint) -> None:
         from guivm.console.rfb_source import make_source
 
         console = self._ensure_console()
@@ -310,40 +269,21 @@ class ConsolePage(QWidget):
             user, password = self._login
             endpoint = replace(endpoint, user=user or endpoint.user, password=password)
         source = make_source(endpoint, console, tap=self.features.tap())
-        self._lasted.start()
         self.features.set_source(source)
         console.set_source(source)
         source.open()
         self._show_face()
-        return True
+
+    def endpoint_failed(self) -> None:
+        self._show_face()
 
     def _let_go_of_source(self) -> None:
         self.features.let_go()
         if self._console is not None:
             self._console.set_source(None)
 
-    def take_failure(self, ticket: int, error: GuivmError) -> None:
-        if ticket != self._ticket:
-            return
-        self._ticket = 0
-        self._problem = str(error)
-        if isinstance(error, UnsupportedError):
-            self._no_display = True
-        else:
-            self._try_later()
-        self._show_face()
-
-    def _try_later(self) -> None:
-        if self._wanted():
-            self._retry.start(self._delay_ms)
-            self._delay_ms = min(self._delay_ms * 2, LAST_DELAY_MS)
-
     def _forget_failures(self) -> None:
-        self._retry.stop()
-        self._ticket = 0
-        self._delay_ms = FIRST_DELAY_MS
-        self._problem = ""
-        self._no_display = False
+        self.connector.forget_failures()
         self._need = None
         self.features.forget_waiting()
 
@@ -365,7 +305,7 @@ class ConsolePage(QWidget):
     def _on_login(self, user: str, password: str) -> None:
         self._login = (user, password)
         self._need = None
-        self._problem = ""
+        self.connector.problem = ""
         self._update()
 
     @Slot(object)
@@ -373,21 +313,20 @@ class ConsolePage(QWidget):
         from guivm.console.source import SourceState
 
         if state is SourceState.CONNECTED:
-            self._problem = ""
+            self.connector.connected()
             self._had_picture = True
         elif state is SourceState.DISCONNECTED and self._console is not None:
             source = self._console.source()
             error = source.error if source is not None else None
-            self._problem = str(error) if error is not None else self.tr("The connection to the display ended.")
-            if self._lasted.isValid() and self._lasted.elapsed() >= _GOOD_MS:
-                self._delay_ms = FIRST_DELAY_MS
+            ended = self.tr("The connection to the display ended.")
+            self.connector.lost(str(error) if error is not None else ended)
             self._let_go_of_source()
             from guivm.console.rfb.errors import RfbAuthError
 
             if isinstance(error, RfbAuthError) and error.needs is not None:
                 self._ask_for_login(error, error.needs)
             else:
-                self._try_later()
+                self.connector.try_later()
         self._show_face()
         if state is SourceState.CONNECTED:
             self.features.connected()
@@ -436,24 +375,6 @@ class ConsolePage(QWidget):
         self._update()
 
 
-def close_endpoint(endpoint: ConsoleEndpoint) -> None:
-    """Give back what an endpoint owns."""
-    if endpoint.fd is not None:
-        os.close(endpoint.fd)
-
-
-def _living(page: weakref.ref[ConsolePage]) -> ConsolePage | None:
-    found = page()
-    return found if found is not None and shiboken6.isValid(found) else None
-
-
-def _deliver_endpoint(page: weakref.ref[ConsolePage], ticket: int, endpoint: ConsoleEndpoint) -> None:
-    living = _living(page)
-    if living is None or not living.take_endpoint(ticket, endpoint):
-        close_endpoint(endpoint)
-
-
-def _deliver_failure(page: weakref.ref[ConsolePage], ticket: int, error: GuivmError) -> None:
-    living = _living(page)
-    if living is not None:
-        living.take_failure(ticket, error)
+def _may_have_display(vm: VmInfo) -> bool:
+    """Also while nobody knows: to ask for the display is to be told."""
+    return vm.has_graphics or not vm.is_complete

@@ -83,6 +83,7 @@ class ConsoleStatus(QFrame):
         """Call once."""
         self._console = console
         console.captureChanged.connect(self._show_capture)
+        console.captureTroubleChanged.connect(self._show_capture)
         console.viewOnlyChanged.connect(self._on_view_only)
         console.framebufferResized.connect(self._on_size)
         console.scaleChanged.connect(self._on_scale)
@@ -144,12 +145,16 @@ class ConsoleStatus(QFrame):
         if console.is_view_only():
             text = self.tr("Keys and clicks stay here")
         elif captured:
-            text = self.tr("The guest has keyboard and mouse. {key} gives them back.").format(
-                key=console.host_key_label()
-            )
+            trouble = console.capture_trouble()
+            if trouble:
+                text = self.tr("{key} gives keyboard and mouse back. {trouble}")
+            else:
+                text = self.tr("The guest has keyboard and mouse. {key} gives them back.")
+            text = text.format(key=console.host_key_label(), trouble=trouble)
         else:
             text = self.tr("Click into the screen or press Enter to use the guest")
         self.capture.setText(text)
+        self.capture.setToolTip(text if console.capture_trouble() else "")
         self._keyboard.set_icon("keyboard", icons.Tint.ACCENT if captured else icons.Tint.QUIET)
 
     @Slot(bool)

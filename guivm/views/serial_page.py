@@ -5,14 +5,11 @@ The terminal, and pyte with it, is imported when a VM that runs is first shown.
 
 from __future__ import annotations
 
-import os
-import weakref
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import shiboken6
-from PySide6.QtCore import QElapsedTimer, QEvent, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -28,29 +25,23 @@ from PySide6.QtWidgets import (
 from guivm.engine.job_types import SerialDevice, SerialEndpoint
 from guivm.engine.requests import ListSerialDevices, OpenSerial
 from guivm.engine.types import VmInfo, VmKey, VmState
-from guivm.errors import GuivmError, InUseError, OperationError, UnsupportedError
+from guivm.errors import GuivmError, OperationError
 from guivm.text import clean_line
 from guivm.views import icons
 from guivm.views.art import plain_label
 from guivm.views.bridge import Bridge
+from guivm.views.endpoint_connector import EndpointConnector
 from guivm.views.serial_bar import FindBar, NoticeBar
 from guivm.views.state_page import StatePage
-from guivm.views.state_words import state_icon_name, state_sentence, state_word
+from guivm.views.state_words import can_start, idle_sentence, state_icon_name, state_word
 from guivm.views.theme import GRID, terminal_colors_for
 
 if TYPE_CHECKING:
     from guivm.console.serial.terminal import FrozenRows
     from guivm.console.terminal.widget import TerminalWidget
 
-FIRST_DELAY_MS = 200
-LAST_DELAY_MS = 5_000
-# A connection that lasted this long was a good one: the next try after it comes at once.
-_GOOD_MS = 5_000
 # Looked away for longer than this: the line is given back. What a guest says while nobody listens is lost.
 LINGER_MS = 60_000
-# "In use" is believed after this many tries: it may be our own last connection that is still being closed.
-BUSY_TRIES = 3
-_BUSY_DELAY_MS = 200
 
 
 class SerialPage(QWidget):
@@ -66,18 +57,9 @@ class SerialPage(QWidget):
         self._bridge = bridge
         self._vm = vm
         self._terminal: TerminalWidget | None = None
-        self._ticket = 0  # names the latest request for a line; 0 while none is under way
-        self._tickets = 0
         self._device = ""
-        self._delay_ms = FIRST_DELAY_MS
-        self._problem = ""
-        self._refused: UnsupportedError | None = None
-        self._busy = 0  # tries that found the line in use
-        self._take_over = False
-        self._lasted = QElapsedTimer()
-        self._retry = QTimer(self)
-        self._retry.setSingleShot(True)
-        self._retry.timeout.connect(self._ask)
+        self._take_over = False  # the next time
+        self.connector: EndpointConnector[SerialEndpoint] = EndpointConnector(bridge, self, self)
         self._linger = QTimer(self)
         self._linger.setSingleShot(True)
         self._linger.setInterval(LINGER_MS)
@@ -121,21 +103,6 @@ class SerialPage(QWidget):
     def has_source(self) -> bool:
         return self._terminal is not None and self._terminal.source() is not None
 
-    @property
-    def problem(self) -> str:
-        """Why there is no line while there should be one; empty otherwise."""
-        return self._problem
-
-    @property
-    def is_in_use(self) -> bool:
-        """Somebody else has the line open."""
-        return self._busy >= BUSY_TRIES
-
-    @property
-    def retry_delay_ms(self) -> int:
-        """How long the next automatic try waits."""
-        return self._delay_ms
-
     # --- telling --------------------------------------------------------------------------------------
 
     def set_vm(self, vm: VmInfo) -> None:
@@ -144,7 +111,7 @@ class SerialPage(QWidget):
             return
         old, self._vm = self._vm, vm
         if old.state.is_active != vm.state.is_active:
-            self._forget_failures()
+            self.connector.forget_failures()
             if not vm.state.is_active:
                 self._set_devices(())
         self._update()
@@ -158,8 +125,7 @@ class SerialPage(QWidget):
 
     def disconnect_source(self) -> None:
         """Give the line back now."""
-        self._ticket = 0
-        self._retry.stop()
+        self.connector.stop()
         self._linger.stop()
         if self._terminal is not None:
             self._terminal.set_source(None)
@@ -168,13 +134,12 @@ class SerialPage(QWidget):
 
     def _wanted(self) -> bool:
         looked_at = self.isVisible() or self._linger.isActive()
-        return looked_at and self._vm.state.is_active and self._refused is None and not self.is_in_use
+        return looked_at and self._vm.state.is_active and not self.connector.has_given_up
 
     @Slot()
     def _update(self) -> None:
         if self._wanted():
-            if not self.has_source and not self._ticket and not self._retry.isActive():
-                self._ask()
+            self.connector.ask_in_turn()
         elif self._vm.state is not VmState.UNKNOWN or not self.isVisible():
             # While the host does not answer the line may well go on: an open one is left alone.
             self.disconnect_source()
@@ -184,28 +149,23 @@ class SerialPage(QWidget):
         """Icon, title, sentence and the button's text."""
         vm = self._vm
         if vm.state.is_active:
-            if self._refused is not None:
-                return "console", self.tr("No serial console"), str(self._refused), ""
-            if self.is_in_use:
-                return "console", self.tr("In use elsewhere"), self._problem, self.tr("Take Over")
-            if self._problem:
-                return "console", self.tr("Connection lost"), self._problem, self.tr("Reconnect")
+            problem = self.connector.problem
+            if self.connector.refused is not None:
+                return "console", self.tr("No serial console"), problem, ""
+            if self.connector.is_in_use:
+                return "console", self.tr("In use elsewhere"), problem, self.tr("Take Over")
+            if problem:
+                return "console", self.tr("Connection lost"), problem, self.tr("Reconnect")
             return "console", self.tr("Connecting…"), "", ""
-        advice = {
-            VmState.OFF: self.tr("Press Start to switch it on."),
-            VmState.SAVED: self.tr("Its memory is kept on disk. Press Start to continue where it stopped."),
-            VmState.CRASHED: self.tr("Press Start to switch it on again."),
-        }.get(vm.state, "")
-        sentence = vm.reason if vm.state is VmState.CRASHED or not advice else ""
-        text = " ".join(part for part in (sentence, advice) if part) or state_sentence(vm)
-        return state_icon_name(vm.state), state_word(vm.state), text, self.tr("Start") if advice else ""
+        button = self.tr("Start") if can_start(vm.state) else ""
+        return state_icon_name(vm.state), state_word(vm.state), idle_sentence(vm), button
 
     def _show_face(self) -> None:
         icon, title, text, button = self._face()
         if self._terminal is not None:
             # What the guest said last stays to be read.
             self._stack.setCurrentWidget(self._terminal)
-            silent = self.has_source or (self._vm.state.is_active and not self._problem and self._refused is None)
+            silent = self.has_source or (self._vm.state.is_active and not self.connector.problem)
             self._notice.say("" if silent else f"{title}. {text}".strip(), button)
         else:
             self._notice.say("", "")
@@ -225,91 +185,40 @@ class SerialPage(QWidget):
         if not self._vm.state.is_active:
             self.actionRequested.emit("start")
             return
-        self._take_over = self.is_in_use
-        self._forget_failures()
+        self._take_over = self.connector.is_in_use
+        self.connector.forget_failures()
         self._update()
 
     # --- connecting -----------------------------------------------------------------------------------
 
-    @Slot()
-    def _ask(self) -> None:
-        if not self._wanted() or self._ticket or self.has_source:
-            return
-        self._tickets += 1
-        self._ticket = self._tickets
-        page = weakref.ref(self)
-        request = OpenSerial(self._vm.key, self._device, self._take_over)
-        # The owner is the bridge: an answer for a page that is gone must still be received, and closed.
-        self._bridge.submit(
-            request,
-            self._bridge,
-            partial(_deliver_endpoint, page, self._ticket),
-            partial(_deliver_failure, page, self._ticket),
-        )
+    def wants_endpoint(self) -> bool:
+        return self._wanted() and not self.has_source
 
-    def take_endpoint(self, ticket: int, endpoint: SerialEndpoint) -> bool:
-        """Answer to our request; False when it is not wanted any more and the caller has to close it."""
-        if ticket != self._ticket:
-            return False
-        self._ticket = 0
-        self._take_over = False
-        if not self._wanted() or self.has_source:
-            return False
+    def endpoint_request(self) -> OpenSerial:
+        take_over, self._take_over = self._take_over, False
+        return OpenSerial(self._vm.key, self._device, take_over)
+
+    def use_endpoint(self, endpoint: SerialEndpoint) -> None:
         from guivm.console.terminal.source import make_serial_source
 
         terminal = self._ensure_terminal()
         source = make_serial_source(endpoint, terminal)
-        self._lasted.start()
-        self._problem = ""
-        self._busy = 0
+        self.connector.connected()
         terminal.set_source(source)
         source.open()
-        take = partial(self._take_devices, ticket)
+        take = partial(self._take_devices, self.connector.number)
         self._bridge.submit(ListSerialDevices(self._vm.key), self, take, self._no_devices)
         self._show_face()
-        return True
 
-    def take_failure(self, ticket: int, error: GuivmError) -> None:
-        if ticket != self._ticket:
-            return
-        self._ticket = 0
-        self._take_over = False
-        if isinstance(error, UnsupportedError):
-            self._problem = str(error)
-            self._refused = error
-        elif isinstance(error, InUseError):
-            self._busy += 1
-            if self.is_in_use:
-                self._problem = str(error)
-            else:
-                self._retry.start(_BUSY_DELAY_MS)
-        else:
-            self._problem = str(error)
-            self._try_later()
+    def endpoint_failed(self) -> None:
         self._show_face()
-
-    def _try_later(self) -> None:
-        if self._wanted():
-            self._retry.start(self._delay_ms)
-            self._delay_ms = min(self._delay_ms * 2, LAST_DELAY_MS)
-
-    def _forget_failures(self) -> None:
-        self._retry.stop()
-        self._ticket = 0
-        self._delay_ms = FIRST_DELAY_MS
-        self._problem = ""
-        self._refused = None
-        self._busy = 0
 
     @Slot()
     def _on_ended(self) -> None:
         if self._terminal is not None:
             self._terminal.set_source(None)
-        if self._vm.state.is_active:
-            self._problem = self.tr("The host closed the serial line.")
-        if self._lasted.isValid() and self._lasted.elapsed() >= _GOOD_MS:
-            self._delay_ms = FIRST_DELAY_MS
-        self._try_later()
+        self.connector.lost(self.tr("The host closed the serial line.") if self._vm.state.is_active else "")
+        self.connector.try_later()
         self._show_face()
 
     # --- devices --------------------------------------------------------------------------------------
@@ -353,8 +262,8 @@ class SerialPage(QWidget):
         for widget in (self._chooser_label, self._chooser):
             widget.setVisible(len(usable) > 1)
 
-    def _take_devices(self, ticket: int, devices: tuple[SerialDevice, ...]) -> None:
-        if ticket == self._tickets:  # no answer about an earlier run of the VM
+    def _take_devices(self, number: int, devices: tuple[SerialDevice, ...]) -> None:
+        if number == self.connector.number:  # no answer about an earlier run of the VM
             self._set_devices(devices)
 
     def _no_devices(self, _error: GuivmError) -> None:
@@ -367,7 +276,7 @@ class SerialPage(QWidget):
             return
         self._device = alias
         self.disconnect_source()
-        self._forget_failures()
+        self.connector.forget_failures()
         if self._terminal is not None:
             self._terminal.feed(f"\r\n\033[m[{self._chooser.itemText(index)}]\r\n".encode())
         self._update()
@@ -486,20 +395,3 @@ def _write(rows: FrozenRows, path: Path) -> GuivmError | None:
             f"The text could not be saved to “{path.name}”.", advice="Choose another folder.", details=str(error)
         )
     return None
-
-
-def _living(page: weakref.ref[SerialPage]) -> SerialPage | None:
-    found = page()
-    return found if found is not None and shiboken6.isValid(found) else None
-
-
-def _deliver_endpoint(page: weakref.ref[SerialPage], ticket: int, endpoint: SerialEndpoint) -> None:
-    living = _living(page)
-    if living is None or not living.take_endpoint(ticket, endpoint):
-        os.close(endpoint.fd)
-
-
-def _deliver_failure(page: weakref.ref[SerialPage], ticket: int, error: GuivmError) -> None:
-    living = _living(page)
-    if living is not None:
-        living.take_failure(ticket, error)

@@ -29,6 +29,12 @@ _VM_SENTENCES = {
     VmState.UNKNOWN: N("States", "Its host does not answer, so its state is not known."),
 }
 
+_START_ADVICE = {
+    VmState.OFF: N("States", "Press Start to switch it on."),
+    VmState.SAVED: N("States", "Its memory is kept on disk. Press Start to continue where it stopped."),
+    VmState.CRASHED: N("States", "Press Start to switch it on again."),
+}
+
 _HOST_WORDS = {
     HostState.CONNECTING: N("States", "Connecting…"),
     HostState.CONNECTED: N("States", "Connected"),
@@ -58,6 +64,19 @@ def state_word(state: VmState) -> str:
 def state_sentence(vm: VmInfo) -> str:
     """Why the VM is in its state where the host said so, else what the state means."""
     return vm.reason or QCoreApplication.translate("States", _VM_SENTENCES[vm.state])
+
+
+def can_start(state: VmState) -> bool:
+    """Whether Start is what a person would do next."""
+    return state in _START_ADVICE
+
+
+def idle_sentence(vm: VmInfo) -> str:
+    """What a page says whose VM has nothing to show: what to do, and why it came to that."""
+    if not can_start(vm.state):
+        return state_sentence(vm)
+    advice = QCoreApplication.translate("States", _START_ADVICE[vm.state])
+    return f"{vm.reason} {advice}".strip() if vm.state is VmState.CRASHED else advice
 
 
 def state_icon_name(state: VmState) -> str:

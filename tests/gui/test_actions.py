@@ -57,6 +57,14 @@ def test_of_several_the_action_applies_to_those_it_fits(qtbot: QtBot, actions: A
     assert [v.name for v in actions.targets("start", selection)] == ["b", "c"]
 
 
+def test_title_and_notes_are_edited_only_when_they_are_known(qtbot: QtBot, actions: ActionRegistry) -> None:
+    assert "edit-notes" in enabled(actions, vm(S.OFF))
+    assert "edit-notes" not in enabled(actions, vm(S.OFF, is_complete=False))
+    both = [vm(S.OFF, "a", is_complete=False), vm(S.OFF, "b")]
+    assert [v.name for v in actions.targets("edit-notes", both)] == ["b"]
+    assert actions.counts(["edit-notes", "start"], both) == {"edit-notes": 1, "start": 2}
+
+
 def test_transient_vms_can_neither_be_saved_nor_start_with_the_host(qtbot: QtBot, actions: ActionRegistry) -> None:
     assert not {"save", "autostart"} & enabled(actions, vm(S.RUNNING, persistent=False))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from guivm.console.faces import ConsoleFace
@@ -15,22 +13,12 @@ from guivm.engine.requests import OpenConsole
 from guivm.engine.types import VmState
 from guivm.errors import ConsoleError, OperationError, UnsupportedError
 from guivm.views.bridge import Bridge
-from guivm.views.console_page import FIRST_DELAY_MS, LAST_DELAY_MS
+from guivm.views.endpoint_connector import FIRST_DELAY_MS, LAST_DELAY_MS
 from guivm.views.settings import CONSOLE_SCALE, Settings
 from tests.helpers.console_stage import BLUE, Displays, Stage
 from tests.helpers.fake_engine import FakeEngine
 
 S = VmState
-
-
-@pytest.fixture
-def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Displays]:
-    value = Displays()
-    monkeypatch.setattr(fake_engine, "_console", value.open)
-    monkeypatch.setattr("guivm.console.rfb_source.make_source", value.make_source)
-    yield value
-    for ours in value.ours:
-        ours.close()
 
 
 @pytest.fixture
@@ -99,14 +87,13 @@ def test_a_cut_connection_comes_back_by_itself(qtbot: QtBot, stage: Stage, displ
 def test_delays_grow_to_a_bound(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
     source = stage.live(displays)
     displays.failure = OperationError("No display yet.")
-    delays = [stage.page.retry_delay_ms]
+    delays = [stage.page.connector.delay_ms]
     source.fail(ConsoleError("Cut."))
-    while stage.page.retry_delay_ms < LAST_DELAY_MS:
-        stage.page._retry.stop()
-        stage.page._ask()
-        before = stage.page.retry_delay_ms
-        qtbot.waitUntil(lambda before=before: stage.page.retry_delay_ms != before or before == LAST_DELAY_MS)  # type: ignore[misc]
-        delays.append(stage.page.retry_delay_ms)
+    while stage.page.connector.delay_ms < LAST_DELAY_MS:
+        stage.page.connector.ask()
+        before = stage.page.connector.delay_ms
+        qtbot.waitUntil(lambda before=before: stage.page.connector.delay_ms != before or before == LAST_DELAY_MS)  # type: ignore[misc]
+        delays.append(stage.page.connector.delay_ms)
     assert delays[0] == FIRST_DELAY_MS
     assert delays == sorted(delays)
     assert delays[-1] == LAST_DELAY_MS
@@ -124,18 +111,18 @@ def test_reconnect_button_does_not_wait(qtbot: QtBot, stage: Stage, displays: Di
     assert button.isVisible()
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(displays.sources) == 2)
-    assert stage.page.retry_delay_ms == FIRST_DELAY_MS
+    assert stage.page.connector.delay_ms == FIRST_DELAY_MS
 
 
 def test_a_restart_of_the_vm_reconnects_at_once(qtbot: QtBot, stage: Stage, displays: Displays) -> None:
     source = stage.live(displays)
     displays.failure = OperationError("No.")
     source.fail(ConsoleError("Cut."))
-    qtbot.waitUntil(lambda: stage.page.retry_delay_ms >= 4 * FIRST_DELAY_MS)
+    qtbot.waitUntil(lambda: stage.page.connector.delay_ms >= 4 * FIRST_DELAY_MS)
     displays.failure = None
     stage.become(S.OFF)
     stage.become(S.RUNNING)
-    assert stage.page.retry_delay_ms == FIRST_DELAY_MS
+    assert stage.page.connector.delay_ms == FIRST_DELAY_MS
     qtbot.waitUntil(lambda: len(displays.sources) == 2)
 
 
@@ -145,7 +132,7 @@ def test_unsupported_display_is_said_once_and_not_tried_again(
     displays.failure = UnsupportedError("Its display is SPICE, which cannot be shown yet.")
     stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", S.RUNNING))
     qtbot.waitUntil(lambda: "SPICE" in stage.page.problem)
-    assert not stage.page._retry.isActive()
+    assert not stage.page.connector.is_waiting
     stage.become(S.PAUSED)
     assert stage.asked() == 1
 
@@ -156,6 +143,24 @@ def test_no_graphics_asks_for_nothing(
     stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("d", S.RUNNING, has_graphics=False))
     assert stage.asked() == 0
     assert stage.page.console is None
+
+
+def test_a_display_not_known_yet_is_asked_for(
+    qtbot: QtBot, bridge: Bridge, settings: Settings, fake_engine: FakeEngine, displays: Displays
+) -> None:
+    fake_engine.hold(OpenConsole)
+    key = fake_engine.add_vm("d", S.RUNNING, has_graphics=False, is_complete=False)
+    stage = Stage(qtbot, bridge, settings, fake_engine, key)
+    assert stage.shows(ConsoleFace.CONNECTING)
+    assert stage.asked() == 1
+    stage.become(S.RUNNING, has_graphics=True, is_complete=True)
+    assert stage.asked() == 1, "the answer to the first question will do"
+    stage.become(S.RUNNING, has_graphics=False, is_complete=True)
+    fake_engine.fail_held(UnsupportedError("It has no display."))
+    title = stage.page.findChild(QLabel, "console-idle-title")
+    assert title is not None
+    assert title.isVisible()
+    assert title.text() == "No display"
 
 
 def test_looking_away_gives_the_connection_back_after_a_while(qtbot: QtBot, stage: Stage, displays: Displays) -> None:

@@ -1,20 +1,16 @@
-"""What a console offers beyond its picture: keys, clipboard, screenshots, status line, full-screen bar, logging in."""
+"""What a console offers beyond its picture: keys, clipboard, screenshots, recordings, status line, logging in."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QCoreApplication, QPointF, Qt
-from PySide6.QtGui import QAction, QEnterEvent, QGuiApplication, QImage
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
+from PySide6.QtWidgets import QFileDialog, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from guivm.console.frame import ClipboardPolicy, Head, KeyboardLeds, Quality, SourceSecurity
@@ -23,7 +19,6 @@ from guivm.console.rfb.errors import CredentialNeed, RfbAuthError
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
 from guivm.views.console_heads import HeadWindow
-from guivm.views.console_window import ConsoleWindow
 from guivm.views.dialogs.run_script import RunScriptDialog
 from guivm.views.dialogs.type_text import TypeTextDialog
 from guivm.views.messages import Message, Severity
@@ -43,16 +38,6 @@ from tests.helpers.fake_engine import FakeEngine
 
 S = VmState
 CTRL, ALT, DEL = 29, 56, 111
-
-
-@pytest.fixture
-def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Displays]:
-    value = Displays()
-    monkeypatch.setattr(fake_engine, "_console", value.open)
-    monkeypatch.setattr("guivm.console.rfb_source.make_source", value.make_source)
-    yield value
-    for ours in value.ours:
-        ours.close()
 
 
 @pytest.fixture
@@ -295,6 +280,12 @@ def test_the_status_line_tells_who_has_the_keyboard(qtbot: QtBot, stage: Stage, 
     assert not status.isVisible()
 
 
+def test_what_the_guest_refuses_is_said(stage: Stage, displays: Displays, told: list[Message]) -> None:
+    source = stage.live(displays)
+    source.refused.emit("The guest cannot show 4000 by 3000 pixels.")
+    assert told[-1].summary == "The guest cannot show 4000 by 3000 pixels."
+
+
 # --- logging in -------------------------------------------------------------------------------------------
 
 
@@ -314,151 +305,6 @@ def test_a_display_with_a_password_asks_for_it(qtbot: QtBot, stage: Stage, displ
     stage.live(displays)
     assert displays.endpoints[-1].password == "open sesame"
     assert not field.isVisible()
-
-
-# --- full screen ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def console_window(qtbot: QtBot, stage: Stage, displays: Displays, settings: Settings) -> ConsoleWindow:
-    stage.live(displays)
-    window = ConsoleWindow(stage.page, settings)
-
-    def give_back(_window: object) -> None:
-        window.take_page()
-        stage.page.setParent(stage.window)
-
-    qtbot.addWidget(window, before_close_func=give_back)
-    window.show()
-    qtbot.waitExposed(window)
-    return window
-
-
-def test_the_bar_comes_hides_and_leaves(qtbot: QtBot, console_window: ConsoleWindow) -> None:
-    console_window.set_full_screen(True)
-    control = console_window.full_screen
-    assert control is not None
-    bar = control.bar
-    assert bar.isVisible()
-    assert bar.name.text() == "debian"
-    assert "Right Ctrl" in bar.hint.text()
-    assert not console_window.bar.isVisible()
-    qtbot.waitUntil(lambda: not bar.is_out)
-    qtbot.waitUntil(lambda: bar.y() < 0)
-    assert bar.geometry().bottom() >= 0, "an edge stays that the pointer can touch"
-    edge = QPointF(bar.width() / 2, bar.height() - 1)
-    QCoreApplication.sendEvent(bar, QEnterEvent(edge, edge, bar.mapToGlobal(edge)))
-    assert bar.is_out
-    qtbot.waitUntil(lambda: bar.y() == 0)
-    leave = bar.findChild(QToolButton, "full-screen-fullscreen")
-    assert leave is not None
-    QTest.mouseClick(leave, Qt.MouseButton.LeftButton)
-    assert not console_window.isFullScreen()
-    assert not bar.isVisible()
-    assert console_window.bar.isVisible()
-
-
-def test_the_edge_of_the_bar_tells_of_the_capture(console_window: ConsoleWindow, stage: Stage) -> None:
-    console_window.set_full_screen(True)
-    control, console = console_window.full_screen, stage.page.console
-    assert control is not None
-    assert console is not None
-    assert not control.bar.property("captured")
-    console.capture()
-    assert control.bar.property("captured")
-    console.release_capture()
-    assert not control.bar.property("captured")
-    console_window.set_full_screen(False)
-
-
-_TWO_SCREENS = """
-import sys
-from PySide6.QtCore import QSettings
-from PySide6.QtWidgets import QApplication
-from guivm.engine.types import VmState
-from guivm.views.bridge import Bridge
-from guivm.views.console_page import ConsolePage
-from guivm.views.console_window import ConsoleWindow
-from guivm.views.settings import FULL_SCREEN_MONITOR, Settings, for_vm
-from tests.helpers.fake_engine import FakeEngine
-
-app = QApplication([])
-engine = FakeEngine()
-vm = engine.vm(engine.add_vm("debian", VmState.OFF))
-settings = Settings(QSettings(sys.argv[1], QSettings.Format.IniFormat), app)
-window = ConsoleWindow(ConsolePage(Bridge(engine, app), settings, vm), settings, returns=False)
-window.show()
-window.set_full_screen(True)
-bar = window.full_screen.bar
-print(window.screen().name(), bar.monitors.isVisibleTo(bar))
-menu = bar.monitors.menu()
-menu.actions()[1].trigger()
-print(window.screen().name(), window.isFullScreen(), settings.get(for_vm(FULL_SCREEN_MONITOR, vm.key.uuid)))
-window.set_full_screen(False)
-print(window.isFullScreen())
-sys.stdout.flush()
-import os
-os._exit(0)
-"""
-
-
-def test_full_screen_goes_to_the_screen_that_was_chosen(tmp_path: Path) -> None:
-    screens = [
-        {"name": name, "x": x, "y": 0, "width": 800, "height": 600, "logicalDpi": 96, "logicalBaseDpi": 96, "dpr": 1}
-        for name, x in (("left", 0), ("right", 800))
-    ]
-    config = tmp_path / "screens.json"
-    config.write_text(json.dumps({"screens": screens}), encoding="ascii")
-    done = subprocess.run(
-        [sys.executable, "-c", _TWO_SCREENS, str(tmp_path / "settings.ini")],
-        env={**os.environ, "QT_QPA_PLATFORM": f"offscreen:configfile={config}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "left True\nright True right\nFalse\n", done.stderr
-
-
-def test_a_pinned_bar_stays(qtbot: QtBot, console_window: ConsoleWindow) -> None:
-    console_window.set_full_screen(True)
-    control = console_window.full_screen
-    assert control is not None
-    control.bar.pin.setChecked(True)
-    with qtbot.waitSignal(control.bar.due):
-        pass
-    assert control.bar.is_out
-    console_window.set_full_screen(False)
-
-
-def test_the_bar_switches_view_only(console_window: ConsoleWindow, stage: Stage) -> None:
-    console_window.set_full_screen(True)
-    control = console_window.full_screen
-    assert control is not None
-    QTest.mouseClick(control.bar.view_only, Qt.MouseButton.LeftButton)
-    assert stage.page.features.is_on("view-only")
-    assert control.bar.view_only.isChecked()
-    console_window.actions_of_vm.action("view-only").trigger()
-    assert not control.bar.view_only.isChecked()
-    console_window.set_full_screen(False)
-
-
-def test_the_windows_menu_sends_keys(console_window: ConsoleWindow, displays: Displays) -> None:
-    menu = console_window.findChild(QMenu, "console-tools-menu")
-    assert menu is not None
-    menu.aboutToShow.emit()
-    keys = console_window.actions_of_vm.action("send-keys").menu()
-    assert isinstance(keys, QMenu)
-    keys.aboutToShow.emit()
-    action = next(action for action in keys.actions() if action.text() == "Ctrl+Alt+Backspace")
-    assert isinstance(action, QAction)
-    action.trigger()
-    assert len(displays.sources[-1].keys) == 6
-
-
-def test_what_the_guest_refuses_is_said(stage: Stage, displays: Displays, told: list[Message]) -> None:
-    source = stage.live(displays)
-    source.refused.emit("The guest cannot show 4000 by 3000 pixels.")
-    assert told[-1].summary == "The guest cannot show 4000 by 3000 pixels."
 
 
 # --- macros -----------------------------------------------------------------------------------------------

@@ -151,6 +151,17 @@ def test_state_changes_read_again_once(qtbot: QtBot, page: OverviewPage, fake_en
     qtbot.waitUntil(lambda: len(fake_engine.requests_of(ReadDetails)) == 2)
 
 
+def test_notes_not_known_yet_are_not_called_missing(qtbot: QtBot, page: OverviewPage, fake_engine: FakeEngine) -> None:
+    key = fake_engine.add_vm("debian", vcpus=0, memory_kib=0, has_graphics=False, is_complete=False)
+    page.set_vm(vm_of(fake_engine, key))
+    assert page.notes.text.text() == ""
+    qtbot.waitUntil(lambda: len(page.hardware.lines) > 5)
+    fake_engine.change_vm(key, vcpus=2, memory_kib=1024**2, is_complete=True)
+    page.set_vm(vm_of(fake_engine, key))
+    assert page.notes.text.text() == "No notes yet."
+    assert not page._delay.isActive(), "nothing has changed: the hardware is not read again"
+
+
 # --- the thumbnail ----------------------------------------------------------------------------------------
 
 

@@ -28,8 +28,9 @@ from guivm.engine.requests import OpenSerial
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError, InUseError, UnsupportedError
 from guivm.views.bridge import Bridge
+from guivm.views.endpoint_connector import BUSY_TRIES
 from guivm.views.serial_deck import SerialDeck
-from guivm.views.serial_page import BUSY_TRIES, SerialPage
+from guivm.views.serial_page import SerialPage
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.serial_lines import SerialLines
 
@@ -156,7 +157,7 @@ def test_in_use_elsewhere_can_be_taken_over(qtbot: QtBot, bridge: Bridge, fake_e
     lines = SerialLines(fake_engine)
     lines.failure = InUseError("It is open in another program.", advice="Close it there.")
     stage = Stage(qtbot, bridge, fake_engine, lines, S.RUNNING)
-    qtbot.waitUntil(lambda: stage.page.is_in_use)
+    qtbot.waitUntil(lambda: stage.page.connector.is_in_use)
     assert len(lines.asked) == BUSY_TRIES
     assert stage.words("serial-idle-title") == "In use elsewhere"
     lines.failure = None

@@ -12,8 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from guivm.engine.events import VmsChanged, VmsReset
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey, VmState
+from guivm.text import natural_key
 from guivm.views.models.vm_filter import VmFilterModel
-from guivm.views.models.vm_table import SLICE, Column, Role, VmTableModel, natural_key
+from guivm.views.models.vm_table import SLICE, Column, Role, VmTableModel
 from guivm.views.vm_list import VmListPane
 
 A = HostId("test:///a")
@@ -91,6 +92,19 @@ def test_relisting_changes_only_what_changed(table: VmTableModel) -> None:
     assert watch.removed == [(2, 2)]
     assert watch.inserted == [(2, 2)]
     assert {row for row, *_ in watch.changed} == {1}
+
+
+def test_what_is_not_known_yet_is_empty_and_filled_in_place(table: VmTableModel) -> None:
+    known = replace(vm("a"), vcpus=2, memory_kib=1024**2)
+    table.reset_host(VmsReset(A, (replace(vm("a"), vcpus=0, memory_kib=0, is_complete=False),)))
+    texts = [table.index(0, column).data() for column in Column]
+    assert texts == ["a", "Off", "Alpha", "", ""]
+    watch = Watch(table)
+    table.change(VmsChanged(A, (known,)))
+    texts = [table.index(0, column).data() for column in Column]
+    assert texts[3] == "2"
+    assert texts[4]
+    assert (watch.resets, watch.inserted, watch.removed) == (0, [], [])
 
 
 def test_second_host_is_inserted_not_reset(table: VmTableModel) -> None:

@@ -2,16 +2,17 @@
 
 ``python -m tests.helpers.console_window`` prints what the guest and the window get, one JSON list per line:
 ``["ready"]``, ``["key", code, keysym, pressed]``, ``["pointer", x, y, buttons]``, ``["capture", on]``,
-``["command", name]`` and ``["shortcut"]``. The picture begins 2 pixels right of and below the window's corner.
-Ends when standard input does.
+``["command", name]``, ``["shortcut"]``, and answers to wishes (see ``_on_input``).
+The picture begins 2 pixels right of and below the window's corner. Ends when standard input does.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from io import FileIO
 
-from PySide6.QtCore import QSocketNotifier, Slot
+from PySide6.QtCore import QEventLoop, QSocketNotifier, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication
 
@@ -42,6 +43,7 @@ class Window(ConsoleWidget):
         self.captureChanged.connect(self._on_capture)
         self.hostCommand.connect(self._on_command)
         QShortcut(QKeySequence("Ctrl+A"), self).activated.connect(self._on_shortcut)
+        self._wishes = FileIO(sys.stdin.fileno(), closefd=False)  # reads no line ahead
         self._stdin = QSocketNotifier(sys.stdin.fileno(), QSocketNotifier.Type.Read, self)
         self._stdin.activated.connect(self._on_input)
         self.loud = LoudSource()
@@ -64,16 +66,31 @@ class Window(ConsoleWidget):
     @Slot()
     def _on_input(self) -> None:
         """A line is a wish; the end of input is the end."""
-        match sys.stdin.readline().strip():
-            case "":
+        match self._wishes.readline().decode().strip().split(" ", 1):
+            case [""]:
                 self.set_source(None)
                 QApplication.quit()
-            case "relative":
+            case ["relative"]:
                 self.loud.set_pointer_mode(PointerMode.RELATIVE)
                 say("mode", "relative")
-            case "face":
+            case ["face"]:
                 self.set_face(ConsoleFace.PAUSED)
                 say("paused")
+            case ["keep", shortcuts]:
+                self.set_desktop_shortcuts(shortcuts.split(","))
+                say("kept")
+            case ["back"]:
+                while self._grab.is_lent:
+                    QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+                say("back")
+            case ["capture"]:
+                self.capture()
+            case ["release"]:
+                self.release_capture()
+            case ["stall"]:
+                say("stalled")
+                self._wishes.readline()
+                QApplication.processEvents()  # what came meanwhile
 
 
 def main() -> int:

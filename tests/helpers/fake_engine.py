@@ -10,7 +10,7 @@ import uuid as uuidlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from guivm.engine import requests as rq
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, Listener, VmsChanged, VmsReset
@@ -44,6 +44,9 @@ from guivm.errors import (
     VmNotFoundError,
     WrongStateError,
 )
+
+if TYPE_CHECKING:
+    from tests.helpers.settings_stage import FakeSettings
 
 T = TypeVar("T")
 GIB = 1024**3
@@ -84,6 +87,7 @@ class FakeEngine:
             images_dir=Path("/home/user/.local/share/guivm/images"),
             images_free_bytes=84 * GIB,
         )
+        self._settings: FakeSettings | None = None
         self._listeners: list[Listener] = []
         self._hosts: dict[HostId, HostInfo] = {}
         self._vms: dict[VmKey, VmInfo] = {}
@@ -95,6 +99,15 @@ class FakeEngine:
             self._hosts[LOCAL] = HostInfo(LOCAL, LOCAL, "This computer", state)
 
     # --- what tests do --------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> FakeSettings:
+        """The definitions of its VMs."""
+        from tests.helpers.settings_stage import FakeSettings
+
+        if self._settings is None:
+            self._settings = FakeSettings()
+        return self._settings
 
     def add_vm(
         self,
@@ -311,6 +324,11 @@ class FakeEngine:
             case rq.OpenSerial(key):
                 self._require_active(key)
                 return self.open_serial(request)
+            case rq.ReadSettings(key) | rq.ReadPending(key) | rq.CheckSettings(key) | rq.ApplySettings(key):
+                from tests.helpers.settings_stage import answer
+
+                running = self._existing(key).state.is_active
+                return answer(self.settings, request, self.capabilities, running=running)
             case rq.ReadCapabilities(host):
                 return replace(self.capabilities, host=host)
             case rq.InspectMedia(_, path):

@@ -83,9 +83,17 @@ class Recorder:
     # --- waiting --------------------------------------------------------------------------------------
 
     def wait_for_host(self, host: HostId, state: HostState, deadline_s: float = DEADLINE_S) -> HostInfo:
-        """Until the last word about the host is ``state``."""
-        self.wait_for(lambda: self.host_states(host)[-1:] == [state], f"host to be {state.value}", deadline_s)
-        return next(event.host for event in reversed(self.of(HostChanged)) if event.host.id == host)
+        """Until the last word about the host is ``state``, and its list complete."""
+
+        def last() -> list[HostInfo]:
+            return [event.host for event in self.of(HostChanged) if event.host.id == host][-1:]
+
+        self.wait_for(
+            lambda: any(info.state is state and info.is_complete for info in last()),
+            f"host to be {state.value}",
+            deadline_s,
+        )
+        return last()[0]
 
     def wait_for_state(self, key: VmKey, state: VmState, deadline_s: float = DEADLINE_S) -> None:
         """Until the last word about the VM is ``state``."""

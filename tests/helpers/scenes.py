@@ -33,6 +33,7 @@ from guivm.views.settings import CONSOLE_SCALE, Settings
 from tests.helpers.console_scenes import ConsoleScenes
 from tests.helpers.fake_engine import GIB, LOCAL, FakeEngine
 from tests.helpers.fake_source import FakeSource
+from tests.helpers.settings_scenes import SettingsScenes
 
 Scene = Callable[[], QWidget]
 
@@ -69,6 +70,7 @@ def scenes(settings: Settings) -> dict[str, Scene]:
         "main-host-lost": maker.host_lost,
         "console-window": maker.console_window,
         **console.all(),
+        **SettingsScenes(settle).all(),
         "new-vm": maker.new_vm,
         "new-vm-iso": maker.new_vm_iso,
         "new-vm-problems": maker.new_vm_problems,

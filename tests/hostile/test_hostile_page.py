@@ -58,8 +58,8 @@ def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setattr(fake_engine, "_console", value.open)
     monkeypatch.setattr("guivm.console.rfb_source.make_source", value.make_source)
     # Only a person reconnects in these tests.
-    monkeypatch.setattr("guivm.views.console_page.FIRST_DELAY_MS", 3_600_000)
-    monkeypatch.setattr("guivm.views.console_page.LAST_DELAY_MS", 3_600_000)
+    monkeypatch.setattr("guivm.views.endpoint_connector.FIRST_DELAY_MS", 3_600_000)
+    monkeypatch.setattr("guivm.views.endpoint_connector.LAST_DELAY_MS", 3_600_000)
     yield value
     for server in value.servers:
         server.close()
@@ -143,10 +143,10 @@ def test_a_server_that_fails_each_time_is_asked_ever_less_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It shows a picture first, each time: no endless loop of reconnecting."""
-    monkeypatch.setattr("guivm.views.console_page.FIRST_DELAY_MS", 1)
+    monkeypatch.setattr("guivm.views.endpoint_connector.FIRST_DELAY_MS", 1)
     displays.words = _GREETING + _PICTURE + b"\x09"
     stage = Stage(qtbot, bridge, settings, fake_engine, fake_engine.add_vm("debian", VmState.RUNNING))
     qtbot.waitUntil(lambda: len(displays.servers) >= 7)
-    qtbot.waitUntil(lambda: stage.page.retry_delay_ms >= 64)
+    qtbot.waitUntil(lambda: stage.page.connector.delay_ms >= 64)
     assert "unknown type 9" in stage.page.problem or stage.page.has_source
     stage.page.disconnect_source()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guivm.console.frame import ClipboardPolicy, KeyboardLeds, PointerButton, PointerMode
+from guivm.console.frame import ClipboardPolicy, KeyboardLeds, PointerButton, PointerMode, Rect
 from guivm.console.rfb import wire
 from guivm.console.rfb.errors import RfbAuthError, RfbEndError, RfbError
 from guivm.console.rfb.events import (
@@ -388,3 +388,25 @@ def test_the_session_is_over_after_an_error() -> None:
     with pytest.raises(RfbError, match="unknown type 77"):
         feed(session, b"\x4d")
     assert session.phase is Phase.FAILED
+
+
+def test_a_session_goes_on_from_a_snapshot() -> None:
+    """Sizes, names and pixels; the state of compressed streams is in test_recording_playback."""
+    first = RfbSession(replay=True)
+    feed(first, srv.server_init(16, 8, b"QEMU (Debian)"))
+    assert first.phase is Phase.IDLE
+    feed(first, srv.update(srv.raw(0, 0, srv.picture(16, 8))))
+    snapshot = first.snapshot()
+    assert snapshot is not None
+    rest = srv.update(srv.raw(4, 2, srv.picture(3, 3)))
+    feed(first, rest[:20])
+    assert first.snapshot() is None, "in the middle of a message"
+    feed(first, rest[20:])
+    for _ in range(2):  # what one session does to it is not seen by the next
+        second = RfbSession(replay=True, resume=snapshot)
+        assert second.take_events() == []
+        assert second.phase is Phase.IDLE
+        feed(second, rest)
+        assert second.name == first.name
+        assert np.array_equal(framebuffer(second).pixels, framebuffer(first).pixels)
+        assert second.damage.take() == [Rect(4, 2, 3, 3)]

@@ -38,7 +38,7 @@ class GuestKeys:
         self._guest = guest
         self._router = HostKeyRouter(HOST_KEYS[DEFAULT_HOST_KEY])
         self._shortcuts = DesktopShortcuts(DEFAULT_SHORTCUTS)
-        self._kept: set[int] = set()  # codes of keys whose press the desktop got
+        self._kept: dict[int, bool] = {}  # key whose press the desktop got → whether that press comes back to us
 
     def host_key_label(self) -> str:
         return host_key_label(self._router.host)
@@ -81,6 +81,14 @@ class GuestKeys:
         """The Host key was combined with a click."""
         self._router.use()
 
+    def lent(self, code: int) -> None:
+        """A key of the desktop's is pressed for it once more; what nobody wants of that comes back here."""
+        self._kept[code] = True
+
+    def given_back(self, code: int) -> None:
+        """The desktop took that press, and has done with it."""
+        self._kept.pop(code, None)
+
     def press(self, event: QKeyEvent, *, captured: bool) -> KeyFate:
         code = evdev_code(event)
         route = self._router.pressed(code, repeat=event.isAutoRepeat())
@@ -90,9 +98,12 @@ class GuestKeys:
             return KeyFate.DONE
         if not captured:
             return KeyFate.UNUSED
-        if self._shortcuts.keeps(event):
+        if self._kept.get(code):
+            self._kept[code] = False
+            return KeyFate.DONE
+        if (event.isAutoRepeat() and code in self._kept) or self._shortcuts.keeps(event):
             self._guest.let_go()  # no half of the combination stays in the guest
-            self._kept.add(code)
+            self._kept[code] = False
             return KeyFate.DESKTOP
         self._guest.press(event)
         return KeyFate.DONE
@@ -105,7 +116,8 @@ class GuestKeys:
         if route is not Route.GUEST:
             return KeyFate.DONE
         if code in self._kept:
-            self._kept.discard(code)
+            if not self._kept[code]:
+                del self._kept[code]
             return KeyFate.DESKTOP
         told = self._guest.release_key(code, keysym(event))
         return KeyFate.DONE if told or captured else KeyFate.UNUSED

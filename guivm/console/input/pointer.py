@@ -97,10 +97,15 @@ class RelativeMotion:
                 last, self._warped_to = self._warped_to, None
         if last is None:
             return 0, 0
-        self._rest += (position - last) * dpr
-        dx, dy = int(self._rest.x()), int(self._rest.y())
-        self._rest -= QPointF(dx, dy)
-        return dx, dy
+        step = position - last
+        return self.moved_by(step.x(), step.y(), dpr)
+
+    def moved_by(self, dx: float, dy: float, dpr: float) -> tuple[int, int]:
+        """The same for a movement in logical pixels, when the window system tells that."""
+        self._rest += QPointF(dx, dy) * dpr
+        x, y = int(self._rest.x()), int(self._rest.y())
+        self._rest -= QPointF(x, y)
+        return x, y
 
 
 def guest_cursor(shape: CursorShape, scale: float, dpr: float) -> QCursor:

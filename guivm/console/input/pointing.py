@@ -8,13 +8,14 @@ from PySide6.QtGui import QCursor, QGuiApplication
 from guivm.console.frame import CursorShape, PointerMode
 from guivm.console.input.guest_input import GuestInput
 from guivm.console.input.pointer import CursorKeeper, RelativeMotion
+from guivm.console.input.wayland import WaylandGrab
 from guivm.console.picture.picture_view import PictureView
 
 
 def can_grab() -> bool:
     """Only X11 lets an application take keyboard and mouse; Qt's other platforms refuse with a warning.
 
-    There the application's own shortcuts still go to the guest (ShortcutOverride), the desktop's do not.
+    On Wayland the compositor is asked for what is needed (:mod:`guivm.console.input.wayland`).
     """
     return QGuiApplication.platformName() == "xcb"
 
@@ -28,6 +29,8 @@ class Pointing:
         self._motion = RelativeMotion()
         self._grabbed = False
         self._cursor = CursorKeeper(view)
+        self.grab = WaylandGrab(view)
+        self.grab.moved.connect(self._on_moved)
 
     # --- buttons and movements ------------------------------------------------------------------------
 
@@ -57,13 +60,17 @@ class Pointing:
 
     def _move_relative(self, position: QPointF) -> None:
         self._guest.move(*self._motion.moved(position, self._view.devicePixelRatioF()))
-        if not self._grabbed:
+        if not self._grabbed or not can_grab():
             return
         # Far from the middle only: a jump for every movement would race with the movements under way.
         middle = QPointF(self._view.mapToGlobal(self._view.rect().center()))
         if (position - middle).manhattanLength() > min(self._view.width(), self._view.height()) / 4:
             QCursor.setPos(middle.toPoint())
             self._motion.warped(middle)
+
+    def _on_moved(self, dx: float, dy: float) -> None:
+        """The compositor holds the pointer and tells movements in logical pixels."""
+        self._guest.move(*self._motion.moved_by(dx, dy, self._view.devicePixelRatioF()))
 
     # --- what follows from the state ------------------------------------------------------------------
 
@@ -82,6 +89,7 @@ class Pointing:
         elif not wanted and self._grabbed and can_grab():
             self._view.releaseMouse()
         self._grabbed = wanted
+        self.grab.update(keys=self._guest.enabled, mouse=wanted)
 
     # --- cursor ---------------------------------------------------------------------------------------
 

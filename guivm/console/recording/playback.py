@@ -7,21 +7,14 @@ everything before. Positions are (block, chunk) pairs: what is read next.
 
 from __future__ import annotations
 
-import copy
-import struct
 import threading
 import time
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode
 from guivm.console.recording.format import Chunk, Recording, RecordingError
-from guivm.console.recording.layout import PIXEL_FORMAT
-from guivm.console.rfb.decoders import Decoder
 from guivm.console.rfb.errors import RfbError
 from guivm.console.rfb.events import (
     Bell,
@@ -33,12 +26,11 @@ from guivm.console.rfb.events import (
     UpdateEnded,
 )
 from guivm.console.rfb.session import Phase, RfbSession
-from guivm.console.rfb.wire import Screen
+from guivm.console.rfb.snapshot import SessionSnapshot
 
 MAX_KEYFRAME_BYTES = 128 << 20
 KEYFRAME_SPACING_S = 0.08  # of decoding: a seek costs about this
 _MAX_PIXELS = 48 << 20  # of a screen that is kept in keyframes: more than 8K
-_STATE_BYTES = 256 << 10  # of a keyframe besides its pixels, roughly: up to six zlib windows
 
 Position = tuple[int, int]
 
@@ -59,19 +51,9 @@ class Keyframe:
 
     position: Position
     time_us: int
-    width: int
-    height: int
-    pixels: bytes = field(repr=False)  # zlib
-    decoders: dict[int, Decoder] = field(repr=False)
-    name: str
-    screens: tuple[Screen, ...]
-    pointer_mode: PointerMode
+    session: SessionSnapshot
     cursor: CursorShape | None
     leds: KeyboardLeds
-
-    @property
-    def cost(self) -> int:
-        return len(self.pixels) + _STATE_BYTES
 
 
 class Keyframes:
@@ -106,10 +88,10 @@ class Keyframes:
             if index < len(self._frames) and self._frames[index].position == frame.position:
                 return
             self._frames.insert(index, frame)
-            self._bytes += frame.cost
+            self._bytes += frame.session.cost
             while self._bytes > self._max_bytes and len(self._frames) > 1:
                 del self._frames[1::2]
-                self._bytes = sum(kept.cost for kept in self._frames)
+                self._bytes = sum(kept.session.cost for kept in self._frames)
                 self._spacing_s = max(self._spacing_s * 2, 0.01)
 
     def before(self, time_us: int) -> Keyframe | None:
@@ -280,42 +262,19 @@ class ReplayCursor:
         if fb is None or self.is_fresh or fb.width * fb.height > _MAX_PIXELS:
             return
         if self._keyframes.wants(self._work_from, self._position):
-            self._keyframes.add(
-                Keyframe(
-                    position=self._position,
-                    time_us=self.time_us,
-                    width=fb.width,
-                    height=fb.height,
-                    pixels=zlib.compress(fb.rows, 1),
-                    decoders=copy.deepcopy(session._updates._decoders),
-                    name=session.name,
-                    screens=session.screens,
-                    pointer_mode=session.pointer_mode,
-                    cursor=self.cursor,
-                    leds=self.leds,
-                )
-            )
+            snapshot = session.snapshot()
+            assert snapshot is not None, "between two messages"
+            self._keyframes.add(Keyframe(self._position, self.time_us, snapshot, self.cursor, self.leds))
         self._work_s = 0.0
         self._work_from = self._position
 
     def _restore(self, frame: Keyframe) -> None:
-        session = RfbSession(replay=True)
-        name = frame.name.encode()
-        _feed(session, struct.pack(">HH16sI", frame.width, frame.height, PIXEL_FORMAT, len(name)) + name)
-        fb = session.framebuffer
-        assert fb is not None
-        pixels = np.frombuffer(zlib.decompress(frame.pixels), dtype=np.uint8)
-        fb.pixels.reshape(-1)[:] = pixels
-        updates = session._updates
-        updates._decoders = copy.deepcopy(frame.decoders)
-        updates.pointer_mode = frame.pointer_mode
-        updates.screens = frame.screens
-        session.take_events()
-        self._session = session
+        self._session = RfbSession(replay=True, resume=frame.session)
         self._position = frame.position
         self.time_us = frame.time_us
-        self.name = frame.name
-        self.cursor, self.leds, self.pointer_mode = frame.cursor, frame.leds, frame.pointer_mode
+        self.name = frame.session.name
+        self.pointer_mode = frame.session.pointer_mode
+        self.cursor, self.leds = frame.cursor, frame.leds
         self.is_fresh = False
         self._work_s = 0.0
         self._work_from = frame.position

@@ -39,6 +39,7 @@ from guivm.console.rfb.limits import (
 )
 from guivm.console.rfb.outbox import Outbox
 from guivm.console.rfb.security import Login, SecurityHandshake
+from guivm.console.rfb.snapshot import SessionSnapshot
 from guivm.console.rfb.updates import Updates
 from guivm.console.rfb.wire import Screen, ServerMessage, SoundOperation
 
@@ -62,8 +63,9 @@ class Phase(enum.Enum):
 class RfbSession:
     """See the module. After an RfbError the session is over and must be dropped.
 
-    ``replay``: the stream begins with ServerInit, and nobody listens: nothing is ever to be sent. ``pauses``: long work
-    is interrupted, see :attr:`is_paused`.
+    ``replay``: the stream begins with ServerInit, and nobody listens: nothing is ever to be sent. ``resume``: with
+    ``replay``, the stream goes on where that snapshot was made. ``pauses``: long work is interrupted, see
+    :attr:`is_paused`.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RfbSession:
         login: Login | None = None,
         choice: EncodingChoice = LOCAL,
         replay: bool = False,
+        resume: SessionSnapshot | None = None,
         tap: Tap | None = None,
         pauses: bool = False,
     ) -> None:
@@ -99,6 +102,9 @@ class RfbSession:
         self._targets: list[memoryview] = []
         self._target_index = 0
         self._demand = 0
+        if resume is not None:
+            self._updates.restore(resume)
+            self._learn_name()
         self._steps = self._run()
         self._advance()
 
@@ -261,6 +267,11 @@ class RfbSession:
         """True where :meth:`nudge` is understood and of use."""
         return self._clipboard.is_extended and self._updates.is_qemu and self._updates.wanted
 
+    def snapshot(self) -> SessionSnapshot | None:
+        """All that is known, for ``resume``; None before the first picture and inside a message."""
+        between = self.phase is Phase.IDLE and not self.is_paused
+        return self._updates.snapshot() if between else None
+
     # --- user's side ----------------------------------------------------------------------------------
 
     def send_key(self, scancode: int, keysym: int, pressed: bool) -> None:
@@ -336,12 +347,13 @@ class RfbSession:
     # --- the conversation -----------------------------------------------------------------------------
 
     def _run(self) -> Steps[None]:
-        if not self._replay:
-            yield from self._handshake()
-        self._start_tap()
-        yield from self._server_init()
         inbox = self._inbox
         updates = self._updates
+        if not self._replay:
+            yield from self._handshake()
+        if updates.framebuffer is None:  # else: resumed
+            self._start_tap()
+            yield from self._server_init()
         while True:
             self.phase = Phase.IDLE
             inbox.work += RECT_PIXELS
@@ -395,10 +407,13 @@ class RfbSession:
         wire.check_pixel_format(bpp, depth, true_colour, rest[:3], rest[3:])
         check_length(name_length, MAX_NAME_BYTES, "a name")
         self._updates.set_name((yield from inbox.take_bytes(name_length)))
-        self._clipboard.is_verbatim = self._updates.is_qemu
+        self._learn_name()
         self._outbox.say(wire.set_pixel_format())
         self._ask_for_encodings()
         self._updates.new_framebuffer(width, height)
+
+    def _learn_name(self) -> None:
+        self._clipboard.is_verbatim = self._updates.is_qemu
 
     def _ask_for_encodings(self) -> None:
         wanted = self._choice.encodings(self._updates.available)

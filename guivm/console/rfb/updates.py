@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import zlib
 from collections.abc import Callable
+
+import numpy as np
 
 from guivm.console.frame import Framebuffer, Head, KeyboardLeds, PointerMode, SourceFeature
 from guivm.console.rfb import wire
@@ -34,6 +38,7 @@ from guivm.console.rfb.limits import (
     check_size,
 )
 from guivm.console.rfb.rawrows import RawRows
+from guivm.console.rfb.snapshot import SessionSnapshot
 from guivm.console.rfb.wire import Encoding, Screen
 from guivm.text import clean_line
 
@@ -194,6 +199,30 @@ class Updates:
         else:
             raise RfbError(f"a rectangle in encoding {encoding}, which we did not ask for")
 
+    def snapshot(self) -> SessionSnapshot:
+        """Between two messages, and when there is a framebuffer."""
+        fb = self.framebuffer
+        assert fb is not None
+        return SessionSnapshot(
+            width=fb.width,
+            height=fb.height,
+            pixels=zlib.compress(fb.rows, 1),
+            decoders=copy.deepcopy(self._decoders),
+            name=self.name,
+            screens=self.screens,
+            pointer_mode=self.pointer_mode,
+        )
+
+    def restore(self, snapshot: SessionSnapshot) -> None:
+        """Before anything is read. Tells no event."""
+        fb = Framebuffer(snapshot.width, snapshot.height)
+        fb.pixels.reshape(-1)[:] = np.frombuffer(zlib.decompress(snapshot.pixels), dtype=np.uint8)
+        self._take_framebuffer(fb)
+        self._decoders = copy.deepcopy(dict(snapshot.decoders))
+        self.name = snapshot.name
+        self.screens = snapshot.screens
+        self.pointer_mode = snapshot.pointer_mode
+
     def close(self) -> None:
         """Let go of the framebuffer and the streams."""
         if self.framebuffer is not None:
@@ -214,11 +243,15 @@ class Updates:
 
     def new_framebuffer(self, width: int, height: int, heads: tuple[Head, ...] = ()) -> None:
         check_size(width, height)
-        self.framebuffer = Framebuffer(width, height)
-        self._rows = RawRows(self.framebuffer)
-        self.damage = Damage(width, height)
-        self._tell(Resized(self.framebuffer, heads))
+        fb = Framebuffer(width, height)
+        self._take_framebuffer(fb)
+        self._tell(Resized(fb, heads))
         self.request(incremental=False)
+
+    def _take_framebuffer(self, fb: Framebuffer) -> None:
+        self.framebuffer = fb
+        self._rows = RawRows(fb)
+        self.damage = Damage(fb.width, fb.height)
 
     def request_size(self, width: int, height: int) -> None:
         """Ask for another size; of no effect where the server knows no SetDesktopSize, or has that size."""

@@ -28,30 +28,12 @@ from guivm.console.frame import (
     SourceSecurity,
     SourceState,
 )
-from guivm.console.rfb.damage import Damage
 from guivm.console.rfb.encoding_choice import LOCAL, EncodingChooser
 from guivm.console.rfb.errors import RfbError
-from guivm.console.rfb.events import (
-    Bell,
-    CursorChanged,
-    CutText,
-    FeaturesChanged,
-    HeadsChanged,
-    LedsChanged,
-    NameChanged,
-    PointerModeChanged,
-    Refused,
-    Resized,
-    SoundBegan,
-    SoundData,
-    SoundEnded,
-    UpdateEnded,
-)
 from guivm.console.rfb.inbox import TlsKind
 from guivm.console.rfb.limits import MAX_OUTPUT_BYTES
 from guivm.console.rfb.security import Login
-from guivm.console.rfb.session import SOUND_CHANNELS, SOUND_RATE, Phase, RfbSession, Tap
-from guivm.console.vnc.audio import GuestSound
+from guivm.console.rfb.session import Phase, RfbSession, Tap
 from guivm.console.vnc.dial import dial
 from guivm.console.vnc.input_feeder import InputFeeder
 from guivm.console.vnc.link_inputs import (
@@ -66,8 +48,10 @@ from guivm.console.vnc.link_inputs import (
     Sound,
     Visible,
 )
+from guivm.console.vnc.mailbox import Mailbox
 from guivm.console.vnc.news import News
 from guivm.console.vnc.pace import Gauge, LinkTimes, Nudger, StallWatch
+from guivm.console.vnc.publisher import Publisher
 from guivm.console.vnc.transport import Transport
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.errors import ConsoleError
@@ -80,8 +64,6 @@ __all__ = ["LinkTimes", "News", "RfbLink"]
 _BURST_BYTES = 8 << 20  # read at most so much before looking at the input queue again
 _CLOSE_S = 0.03
 _TURN_S = 0.0002  # as long as it takes another thread to wake up
-_BELL_INTERVAL_S = 0.1  # nobody needs to hear more
-_STALE_DAMAGE_S = 0.1  # an update that takes longer than this is shown in parts
 
 
 class _Stopped(Exception):  # noqa: N818 - no error
@@ -105,13 +87,9 @@ class RfbLink:
         """``tap`` is called on the thread, see :data:`guivm.console.rfb.session.Tap`; it must not raise."""
         self.error: ConsoleError | None = None  # set before DISCONNECTED is told
         self._endpoint = endpoint
-        self._notify = notify
         self._times = times or LinkTimes()
+        self._mailbox = Mailbox(notify)
         self._lock = threading.Lock()
-        self._news = News()
-        self._has_news = False
-        self._damage = Damage(1, 1)
-        self._damage_told = False
         self._inputs: deque[Input] = deque()
         self._queued_buttons = PointerButton.NONE
         self._stopping = False  # the owner's wish
@@ -132,19 +110,16 @@ class RfbLink:
             pauses=True,
         )
         self._gauge = None if chooser is None else Gauge(self._session, chooser, asks_once=endpoint.encodings_once)
+        self._publisher = Publisher(self._session, self._mailbox)
         self._feeder = InputFeeder(self._session, self._gauge)
         self._stall = StallWatch(self._session, self._times)
         self._nudger = Nudger(self._session, self._times.nudge)
         self._transport: Transport | None = None
         self._tunnel: Tunnel | None = None
-        self._sound = GuestSound(SOUND_CHANNELS, SOUND_RATE)
         self._poller = select.poll()
         self._polled: tuple[int, int] | None = None  # descriptor and events beside the wake-up's
         self._unsent = b""
         self._next_move = 0.0
-        self._next_bell = 0.0
-        self._update_since = 0.0
-        self._shown = False
 
     # --- owner's side ---------------------------------------------------------------------------------
 
@@ -158,7 +133,7 @@ class RfbLink:
             if self._stopping:
                 return
             self._stopping = True
-            self._news = News()
+            self._mailbox.close()
             self._wake()
         if self._thread is None:
             self._release()
@@ -170,18 +145,11 @@ class RfbLink:
         self.stop(_CLOSE_S)
 
     def take_news(self) -> News:
-        with self._lock:
-            news, self._news = self._news, News()
-            self._has_news = False
-            return news
+        return self._mailbox.take()
 
     def take_damage(self) -> list[Rect]:
-        """Damage of the framebuffer last taken from the mailbox; none while a newer one waits there."""
-        with self._lock:
-            self._damage_told = False
-            if self._news.framebuffer is not None:
-                return []
-            return self._damage.take()
+        """Damage of the framebuffer last taken with the news; none while a newer one waits."""
+        return self._mailbox.take_damage()
 
     def send_key(self, scancode: int, keysym: int, pressed: bool) -> None:
         self._put(Key(scancode, keysym, pressed))
@@ -251,8 +219,7 @@ class RfbLink:
             self.error = _broken(error)
         finally:
             self._release()
-            with self._lock:
-                self._tell(News(state=SourceState.DISCONNECTED))
+            self._mailbox.tell(News(state=SourceState.DISCONNECTED))
 
     def _release(self) -> None:
         with self._lock:
@@ -267,20 +234,11 @@ class RfbLink:
             if self._wake_fd >= 0:
                 os.close(self._wake_fd)
                 self._wake_fd = -1
-            if self._stopping:
-                self._news = News()
         self._session.close()
-        self._sound.close()
+        self._publisher.close()
         if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
-
-    def _tell(self, news: News) -> None:
-        """With the lock held: put into the mailbox."""
-        self._news.add(news)
-        if not self._has_news and not self._stopping:
-            self._has_news = True
-            self._notify()
 
     # --- conversing -----------------------------------------------------------------------------------
 
@@ -330,8 +288,8 @@ class RfbLink:
                     continue
                 if session.phase is not Phase.HANDSHAKE:
                     handshake_end = None
-                    self._tell_locked(News(security=self._security()))
-            stall_end = self._stall.check(now, has_picture=self._shown)
+                    self._mailbox.tell(News(security=self._security()))
+            stall_end = self._stall.check(now, has_picture=self._publisher.has_picture)
             deadlines = [d for d in (handshake_end, stall_end, move_due, nudge_due) if d is not None]
             if transport.has_more or session.is_paused:
                 deadlines.append(now)
@@ -389,7 +347,7 @@ class RfbLink:
             except ConnectionResetError:  # closed with something of ours unread
                 count = 0
             if count == 0:
-                self._publish(ended=True)
+                self._publisher.publish(ended=True)
                 if self._tunnel is not None and session.phase is Phase.HANDSHAKE:
                     raise self._tunnel.failure()
                 raise session.ended()
@@ -397,7 +355,7 @@ class RfbLink:
             try:
                 session.received(count)
             finally:
-                self._publish(ended=False)
+                self._publisher.publish(ended=False)
             self._flush(transport)
             if self._inputs:  # what is typed does not wait behind a flood
                 break
@@ -411,72 +369,7 @@ class RfbLink:
         try:
             self._session.received(0)
         finally:
-            self._publish(ended=False)
-
-    def _publish(self, *, ended: bool) -> None:
-        """Move what the session has to tell into the mailbox."""
-        session = self._session
-        complete = False
-        for event in session.take_events():
-            match event:
-                case UpdateEnded(pixels=pixels):
-                    complete = complete or pixels
-                    self._update_since = 0.0
-                case Resized(framebuffer=framebuffer, heads=heads):
-                    complete = False
-                    with self._lock:
-                        self._damage = Damage(framebuffer.width, framebuffer.height)
-                        self._damage_told = False
-                        self._tell(News(framebuffer=framebuffer, heads=heads or None))
-                case CursorChanged(cursor=cursor):
-                    self._tell_locked(News(cursor=(cursor,)))
-                case PointerModeChanged(mode=mode):
-                    self._tell_locked(News(pointer_mode=mode))
-                case LedsChanged(leds=leds):
-                    self._tell_locked(News(leds=leds))
-                case NameChanged(name=name):
-                    self._tell_locked(News(name=name))
-                case Bell():
-                    if (now := time.monotonic()) >= self._next_bell:
-                        self._next_bell = now + _BELL_INTERVAL_S
-                        self._tell_locked(News(bell=True))
-                case CutText(text=text):
-                    self._tell_locked(News(clipboard=text))
-                case HeadsChanged(heads=heads):
-                    self._tell_locked(News(heads=heads))
-                case FeaturesChanged(features=features):
-                    self._tell_locked(News(features=features))
-                case Refused(reason=reason):
-                    self._tell_locked(News(refused=reason))
-                case SoundBegan() | SoundData() | SoundEnded():
-                    refusal = self._sound.hear(event)
-                    if refusal is not None:
-                        session.set_sound(False)
-                        self._tell_locked(News(refused=refusal))
-        if not session.damage:
-            return
-        now = time.monotonic()
-        if not self._update_since:
-            self._update_since = now
-        if complete or ended or now - self._update_since > _STALE_DAMAGE_S:
-            self._publish_damage()
-
-    def _publish_damage(self) -> None:
-        self._update_since = 0.0
-        rects = self._session.damage.take()
-        with self._lock:
-            self._damage.merge(rects)
-            news = News(state=None if self._shown else SourceState.CONNECTED)
-            self._shown = True
-            if not self._damage_told:
-                self._damage_told = True
-                news.damaged = True
-            if news.damaged or news.state is not None:
-                self._tell(news)
-
-    def _tell_locked(self, news: News) -> None:
-        with self._lock:
-            self._tell(news)
+            self._publisher.publish(ended=False)
 
     # --- sending --------------------------------------------------------------------------------------
 
@@ -501,7 +394,7 @@ class RfbLink:
                     self._next_move = now + self._times.move_interval
                 self._inputs.popleft()
             self._feeder.do(item)
-            self._publish(ended=False)  # it may have been refused
+            self._publisher.publish(ended=False)  # it may have been refused
 
     def _flush(self, transport: Transport) -> None:
         """Send what the kernel takes without waiting."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 # Bidirectional controls reorder what surrounds them (Unicode TR36, "Trojan Source"); category Cf holds them
 # and the zero-width characters. Cc: control; Cs: lone surrogates; Co: private use; Zl/Zp: line separators.
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _ELLIPSIS = "…"
+_DIGITS = re.compile(r"(\d+)")
 
 
 def _without_dropped(text: str, keep: str = "") -> str:
@@ -29,3 +31,10 @@ def clean_block(text: str, limit: int = 8192) -> str:
     kept = head if head.isprintable() else _without_dropped(head, keep="\n\t")
     kept = kept.strip("\n")
     return kept if len(kept) <= limit else kept[: limit - 1] + _ELLIPSIS
+
+
+def natural_key(text: str) -> tuple[str | int, ...]:
+    """Sort key in which "vm10" follows "vm9"; case does not matter."""
+    parts: list[str | int] = list(_DIGITS.split(text.casefold()))  # letters and digits in turn
+    parts[1::2] = [int(str(digits)[:18]) for digits in parts[1::2]]
+    return tuple(parts)

@@ -83,6 +83,9 @@ class Client(Protocol[LinkT_contra]):
         """Handle events, and what is due; answer the seconds until it wants to be called again, or None.
         Raises LinkLost."""
 
+    def let_go(self) -> None:
+        """The link is about to be closed: keep nothing of it. Must neither block nor raise."""
+
     def state_changed(self, state: HostState, problem: str, details: str) -> None:
         """The new state. Must not block."""
 
@@ -222,6 +225,7 @@ class HostConnection(Generic[LinkT]):
             try:
                 lost = self._use(shared)
             finally:
+                self._client.let_go()
                 with self._condition:
                     self._shared = None
             if not self._closing:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from guivm.engine import hosts
 from guivm.engine.connection import ConnectFailure, Connector, Post
 from guivm.engine.events import EngineEvent, JobChanged, Listener
-from guivm.engine.host import ManagedHost
+from guivm.engine.host import ListingPace, ManagedHost
 from guivm.engine.jobs import Job, JobInfo
 from guivm.engine.link import LibvirtConnector
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
@@ -34,7 +34,8 @@ class LibvirtEngine:
     """Implements :class:`guivm.engine.api.Engine`."""
 
     def __init__(self, *, warm_up: bool = True) -> None:
-        """``warm_up``: ask each host what it can do as soon as it is connected; off for a command that ends soon."""
+        """``warm_up``: make ready what will be wanted as soon as a host is connected, and leave the window time to show
+        its list; off for a command that ends soon."""
         self._warm_up = warm_up
         self._lock = threading.Lock()
         self._listeners: tuple[Listener, ...] = ()
@@ -84,7 +85,14 @@ class LibvirtEngine:
                 return host_id
             known = self._hosts.get(host_id)
             if known is None:
-                host = ManagedHost(info, connector, self._emit, number=next(self._numbers), warm_up=self._warm_up)
+                host = ManagedHost(
+                    info,
+                    connector,
+                    self._emit,
+                    number=next(self._numbers),
+                    warm_up=self._warm_up,
+                    pace=ListingPace() if self._warm_up else ListingPace(pause_s=0.0),
+                )
                 self._hosts[host_id] = host
         if known is not None:
             known.retry()

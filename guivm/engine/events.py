@@ -41,11 +41,18 @@ class VmsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworksChanged:
+    """A virtual network of a host came, went, started or stopped. Told once somebody has listed them."""
+
+    host: HostId
+
+
+@dataclass(frozen=True, slots=True)
 class JobChanged:
     """A job was queued, moved on or ended. Not sent for quiet requests."""
 
     job: JobInfo
 
 
-EngineEvent = HostChanged | HostRemoved | VmsReset | VmsChanged | JobChanged
+EngineEvent = HostChanged | HostRemoved | VmsReset | VmsChanged | NetworksChanged | JobChanged
 Listener = Callable[[EngineEvent], None]

@@ -12,17 +12,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from guivm import paths
 from guivm.engine import hosts
 from guivm.engine.connection import Backoff, Connector, HostConnection, LinkLost
-from guivm.engine.events import EngineEvent, HostChanged, HostRemoved
+from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, NetworksChanged
 from guivm.engine.inventory import Inventory, Rereads
 from guivm.engine.jobs import Job
-from guivm.engine.link import DomainEvent
+from guivm.engine.link import DomainEvent, NetworkEvent, WatchNetworks
 from guivm.engine.queues import HostQueues
-from guivm.engine.reader import Reader
+from guivm.engine.reader import Listing, Reader
 from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
 from guivm.errors import GuivmError, HostError, OperationError
 
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from guivm.engine.requests import Request
 
 _REREAD_BATCH = 100
+
+
+class ListingPace(NamedTuple):
+    """How the VMs of a host are read (:class:`guivm.engine.reader.Listing`), in seconds."""
+
+    first_s: float = 0.1  # before the list is announced
+    pause_s: float = 0.25  # then the list is made and painted, with the processor and Python's lock for itself
+    portion_s: float = 0.1  # each announced at its end; events wait so long
 
 
 class ManagedHost:
@@ -48,6 +56,7 @@ class ManagedHost:
         number: int,
         warm_up: bool,
         backoff: Backoff | None = None,
+        pace: ListingPace = ListingPace(),  # noqa: B008  (never changed)
     ) -> None:
         name = f"guivm-host-{number}"
         self._lock = threading.RLock()
@@ -58,6 +67,9 @@ class ManagedHost:
         self._tidied = False
         self._inventory = Inventory(info.id)
         self._rereads = Rereads()
+        self._pace = pace
+        self._listing: tuple[int, Listing] | None = None  # with its ticket, while VMs are left to be read
+        self._read_on_at_s = 0.0
         self._queues = HostQueues(name)
         self._jobs: set[Job[Any]] = set()
         self._waiting: list[tuple[Request[Any], Job[Any]]] = []  # until the first attempt to connect has ended
@@ -137,27 +149,51 @@ class ManagedHost:
     def load(self, link: LibvirtLink) -> None:
         with self._lock:
             ticket = self._inventory.ticket()
-        found = Reader(self._info.id, link.connection).read_all()
+        found = Reader(self._info.id, link.connection).read_all(self._pace.first_s)
+        self._listing = None if found.is_complete else (ticket, found)
+        self._read_on_at_s = time.monotonic() + self._pace.pause_s
         self._rereads.clear()
         with self._lock:
-            self._loaded = self._inventory.load(ticket, found)
+            self._loaded = self._inventory.load(ticket, found.vms)
 
     def serve(self, link: LibvirtLink, events: list[object]) -> float | None:
         now_s = time.monotonic()
         for event in events:
             if isinstance(event, DomainEvent):
                 self._rereads.note(event.uuid, stopped=event.stopped, now_s=now_s)
+            elif isinstance(event, WatchNetworks):
+                link.watch_networks()
+        if any(isinstance(event, NetworkEvent) for event in events):
+            self._tell_of_networks()
         due = self._rereads.take_due(now_s)
         for start in range(0, len(due), _REREAD_BATCH):
             self._reread(link, link.connection, due[start : start + _REREAD_BATCH])
-        return self._rereads.next_in(time.monotonic())
+        if self._listing is not None and time.monotonic() >= self._read_on_at_s:
+            self._read_on(*self._listing)
+        now_s = time.monotonic()
+        reread_in_s = self._rereads.next_in(now_s)
+        if self._listing is None:
+            return reread_in_s
+        read_on_in_s = max(0.0, self._read_on_at_s - now_s)
+        return read_on_in_s if reread_in_s is None else min(read_on_in_s, reread_in_s)
+
+    def _tell_of_networks(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._emit(NetworksChanged(self._info.id))
+
+    def let_go(self) -> None:
+        self._listing = None
 
     def state_changed(self, state: HostState, problem: str, details: str) -> None:
         with self._lock:
             if self._closed:
                 return
             was_connected = self._info.state is HostState.CONNECTED
-            before, self._info = self._info, replace(self._info, state=state, problem=problem, details=details)
+            before, self._info = (
+                self._info,
+                replace(self._info, state=state, problem=problem, details=details, is_complete=self._listing is None),
+            )
             if self._info != before:  # each further try that fails is no news
                 self._emit(HostChanged(self._info))
             announce, self._loaded = self._loaded, None
@@ -202,8 +238,6 @@ class ManagedHost:
 
     def _run(self, request: Request[Any], job: Job[Any]) -> None:
         """On a worker."""
-        from guivm.engine.requests import Lane
-
         if not job.begin():
             return
         try:
@@ -211,8 +245,7 @@ class ManagedHost:
                 try:
                     result = self._handle(request, job, link, connection)
                 finally:
-                    if request.lane is not Lane.READ:
-                        self._reread_target(request, link, connection)
+                    self._reread_target(request, link, connection)
                 if isinstance(result, VmKey) and result != request.target:
                     self._reread(link, connection, [result.uuid])
         except GuivmError as error:
@@ -256,6 +289,7 @@ class ManagedHost:
             images_dir=hosts.images_dir_for(self._info.uri),
             capabilities=link.capabilities,
             borrow=link.borrow,
+            watch_networks=link.want_networks,
         )
 
     def subject(self, request: Request[Any]) -> str:
@@ -267,8 +301,14 @@ class ManagedHost:
         return words.subject(request, vm.name if vm else "virtual machine", self._info.label)
 
     def _reread_target(self, request: Request[Any], link: LibvirtLink, connection: libvirt.virConnect) -> None:
+        """What a verb may have changed; and one who asks about a VM need not wait until the list comes to it."""
+        from guivm.engine.requests import Lane
+
         target = request.target
-        if isinstance(target, VmKey):
+        if not isinstance(target, VmKey):
+            return
+        vm = self.vm(target.uuid)
+        if request.lane is not Lane.READ or (vm is not None and not vm.is_complete):
             self._reread(link, connection, [target.uuid])
 
     def _reread(self, link: LibvirtLink, connection: libvirt.virConnect, uuids: list[str]) -> None:
@@ -286,6 +326,25 @@ class ManagedHost:
             change = self._inventory.update(ticket, results)
             if change is not None and not self._closed:
                 self._emit(change)
+
+    def _read_on(self, ticket: int, listing: Listing) -> None:
+        """One portion of the first list. What was read otherwise since the list began is newer, and stays."""
+        begin_s = time.thread_time()
+        results = listing.read_on(self._pace.portion_s)
+        # As long as this took of the processor, and not of the network, the window may have it.
+        rest_s = min(time.thread_time() - begin_s, self._pace.pause_s)
+        self._read_on_at_s = time.monotonic() + rest_s
+        if listing.is_complete:
+            self._listing = None
+        with self._lock:
+            change = self._inventory.update(ticket, results)
+            if self._closed:
+                return
+            if change is not None:
+                self._emit(change)
+            if listing.is_complete:
+                self._info = replace(self._info, is_complete=True)
+                self._emit(HostChanged(self._info))
 
     def _read_capabilities(self) -> None:
         import libvirt

@@ -43,8 +43,11 @@ class Inventory:
         return next(self._tickets)
 
     def load(self, ticket: int, found: Iterable[VmInfo]) -> VmsReset | VmsChanged | None:
-        """Take the whole list. The first time it is a reset, later only the difference; None: nothing changed."""
-        latest = {vm.key.uuid: vm for vm in found}
+        """Take the whole list. The first time it is a reset, later only the difference; None: nothing changed.
+
+        Of a VM that is not complete the details known before are kept.
+        """
+        latest = {vm.key.uuid: _with_details(vm, self._vms.get(vm.key.uuid)) for vm in found}
         for uuid, old in self._vms.items():
             if self._seen.get(uuid, 0) > ticket:
                 latest[uuid] = old
@@ -86,6 +89,19 @@ class Inventory:
                 changed.append(replace(vm, state=VmState.UNKNOWN, reason=""))
         self._vms.update((vm.key.uuid, vm) for vm in changed)
         return VmsChanged(self._host, tuple(changed)) if changed else None
+
+
+def _with_details(vm: VmInfo, old: VmInfo | None) -> VmInfo:
+    if vm.is_complete or old is None:
+        return vm
+    return replace(
+        vm,
+        title=old.title,
+        notes=old.notes,
+        vcpus=old.vcpus,
+        memory_kib=old.memory_kib,
+        has_graphics=old.has_graphics,
+    )
 
 
 class Rereads:

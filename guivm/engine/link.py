@@ -32,6 +32,14 @@ class DomainEvent(NamedTuple):
     stopped: bool = False
 
 
+class WatchNetworks(NamedTuple):
+    """Somebody wants to know of the host's networks from now on."""
+
+
+class NetworkEvent(NamedTuple):
+    """A network came, went, started or stopped."""
+
+
 class LibvirtLink:
     """The connections to one host, their registrations, and what is cached as long as they live.
 
@@ -51,6 +59,8 @@ class LibvirtLink:
         self._idle: list[libvirt.virConnect] = []
         self._callback_ids: list[int] = []
         self._has_close_callback = False
+        self._network_callback: int | None = None
+        self._networks_wanted = False
 
     @property
     def capabilities(self) -> CapabilityCache:
@@ -91,6 +101,25 @@ class LibvirtLink:
             except libvirt.libvirtError:
                 if event_id == libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE:
                     raise
+
+    def want_networks(self) -> None:
+        """Have :meth:`watch_networks` called on the control thread, once. Any thread."""
+        with self._lock:
+            first, self._networks_wanted = not self._networks_wanted, True
+        if first and self._post is not None:
+            self._post(WatchNetworks())
+
+    def watch_networks(self) -> None:
+        """Register for what happens to networks: not before somebody looks at them, for it may wake another daemon.
+
+        Control thread. A driver without networks has none of these events.
+        """
+        import libvirt
+
+        with contextlib.suppress(libvirt.libvirtError):
+            self._network_callback = self.connection.networkEventRegisterAny(
+                None, libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE, _on_network, self._post
+            )
 
     @contextmanager
     def borrow(self) -> Iterator[libvirt.virConnect]:
@@ -138,6 +167,9 @@ class LibvirtLink:
             with contextlib.suppress(libvirt.libvirtError):
                 self.connection.domainEventDeregisterAny(callback_id)
         self._callback_ids.clear()
+        with contextlib.suppress(libvirt.libvirtError):
+            if self._network_callback is not None:
+                self.connection.networkEventDeregisterAny(self._network_callback)
         with contextlib.suppress(libvirt.libvirtError):
             if self._has_close_callback:
                 self.connection.unregisterCloseCallback()
@@ -256,3 +288,9 @@ def _on_lifecycle(
 def _on_domain(_connection: libvirt.virConnect, domain: libvirt.virDomain, *rest: Any) -> None:
     post: Post = rest[-1]
     post(DomainEvent(domain.UUIDString()))
+
+
+def _on_network(
+    _connection: libvirt.virConnect, _network: libvirt.virNetwork, _event: int, _detail: int, post: Post
+) -> None:
+    post(NetworkEvent())

@@ -1,20 +1,21 @@
 """From a libvirt domain to a :class:`VmInfo`, in as few calls as the driver allows. Worker only.
 
-Every call of libvirt gives Python's lock away and must wait for it again, up to 5 ms each while the window is being
-made: the first list is read in one call for each domain and four for all together.
+A host is listed in four calls for all its domains together. What only the XML of each tells costs a call for each
+(a round trip, over a network): it is read at once where that is quick, and bit by bit afterwards where it is not.
 
 States and reasons are those of ``virDomainState`` and its ``…Reason`` enumerations in libvirt-domain.h.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from guivm.engine.connection import LinkLost
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
 from guivm.engine.types import HostId, VmInfo, VmKey, VmState
-from guivm.text import clean_block, clean_line
+from guivm.text import clean_block, clean_line, natural_key
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     import libvirt
     from lxml import etree
 
+    _Found = tuple[libvirt.virDomain, tuple[int, int] | None]  # with virDomainState and its reason
+
 NAME_LIMIT = 200
 TITLE_LIMIT = 200
 NOTES_LIMIT = 65_536
+
+_SAMPLE = 16  # VMs read before the time for all of them is guessed
 
 # virDomainState
 _RUNNING, _BLOCKED, _PAUSED, _SHUTDOWN, _SHUTOFF, _CRASHED, _PMSUSPENDED = range(1, 8)
@@ -175,8 +180,8 @@ class Reader:
             raise LinkLost(text_of(error)) from error
         return self._info(domain, None)
 
-    def read_all(self) -> list[VmInfo]:
-        """Every VM of the host. One that disappears meanwhile is left out. Raises LinkLost."""
+    def read_all(self, first_s: float) -> Listing:
+        """Every VM of the host, as many of them complete as can be within ``first_s`` seconds. Raises LinkLost."""
         import libvirt
 
         try:
@@ -184,8 +189,9 @@ class Reader:
             domains = _with_states(self._connection)
         except libvirt.libvirtError as error:
             raise LinkLost(text_of(error)) from error
-        found = (self._info(domain, known, state) for domain, state in domains)
-        return [vm for vm in found if vm is not None]
+        import xml.etree.ElementTree  # noqa: F401  (for the XML: not to be taken for a slow host)
+
+        return Listing(self._host, known, domains, self._info, first_s)
 
     def _info(
         self, domain: libvirt.virDomain, known: _Known | None, state: tuple[int, int] | None = None
@@ -205,6 +211,8 @@ class Reader:
                 name=clean_line(domain.name(), NAME_LIMIT),
                 state=VmState.UNKNOWN,
                 reason=clean_line(text_of(error)),
+                vcpus=0,
+                is_complete=False,
             )
 
     def _read(self, domain: libvirt.virDomain, known: _Known | None, found: tuple[int, int] | None) -> VmInfo:
@@ -235,6 +243,86 @@ class Reader:
         )
 
 
+class Listing:
+    """The VMs of a host at one moment.
+
+    ``vms`` are all of them; one that disappeared meanwhile is left out. They are read whole as long as reading all
+    can be expected to take no longer than ``first_s`` seconds. Of the others ``vms`` has what the host told of all
+    VMs together (``is_complete`` is False); the rest is got by :meth:`read_on`.
+
+    It holds domains of the connection, and so keeps it open.
+    """
+
+    def __init__(
+        self,
+        host: HostId,
+        known: _Known | None,
+        domains: list[_Found],
+        read: Callable[[libvirt.virDomain, _Known | None, tuple[int, int] | None], VmInfo | None],
+        first_s: float,
+    ) -> None:
+        self._host = host
+        self._known = known
+        self._read = read
+        self._left: list[tuple[VmInfo, libvirt.virDomain, tuple[int, int]]] = []
+        self._in_order = False
+        self.vms: list[VmInfo] = []
+        begin_s = time.monotonic()
+        late = False
+        for number, (domain, state) in enumerate(domains):
+            late = late or is_late(time.monotonic() - begin_s, number, len(domains), first_s)
+            if late and known is not None and state is not None:
+                vm: VmInfo | None = self._glance(domain, known, *state)
+            else:
+                vm = read(domain, known, state)
+            if vm is not None:
+                self.vms.append(vm)
+
+    @property
+    def is_complete(self) -> bool:
+        """True when nothing is left to be read."""
+        return not self._left
+
+    def read_on(self, seconds: float) -> list[tuple[str, VmInfo | None]]:
+        """Read more, one VM at least, until ``seconds`` have passed: UUIDs, and None for a VM that is gone.
+
+        In the order of names, for that is how a list stands. Raises LinkLost.
+        """
+        until_s = time.monotonic() + seconds
+        if not self._in_order:
+            self._left.sort(key=lambda left: natural_key(left[0].name), reverse=True)
+            self._in_order = True
+        results: list[tuple[str, VmInfo | None]] = []
+        while self._left:
+            glance, domain, state = self._left.pop()
+            results.append((glance.key.uuid, self._read(domain, self._known, state)))
+            if time.monotonic() >= until_s:
+                break
+        return results
+
+    def _glance(self, domain: libvirt.virDomain, known: _Known, state: int, reason: int) -> VmInfo:
+        """What is known of a domain without asking; name and UUID came with the list."""
+        uuid = domain.UUIDString()
+        shown, why = observed(state, reason, has_saved_state=uuid in known.saved)
+        vm = VmInfo(
+            key=VmKey(self._host, uuid),
+            name=clean_line(domain.name(), NAME_LIMIT),
+            state=shown,
+            reason=why,
+            autostart=uuid in known.autostart,
+            persistent=uuid not in known.transient,
+            vcpus=0,
+            is_complete=False,
+        )
+        self._left.append((vm, domain, (state, reason)))
+        return vm
+
+
+def is_late(elapsed_s: float, done: int, total: int, limit_s: float) -> bool:
+    """Whether reading all VMs takes longer than ``limit_s``, as far as can be told after ``done`` of them."""
+    return elapsed_s >= limit_s or (done >= _SAMPLE and elapsed_s * total > limit_s * done)
+
+
 class _Known(NamedTuple):
     """UUIDs: what a driver tells of all its domains in one call each."""
 
@@ -261,7 +349,7 @@ class _Known(NamedTuple):
         return cls(autostart, transient, saved)
 
 
-def _with_states(connection: libvirt.virConnect) -> list[tuple[libvirt.virDomain, tuple[int, int] | None]]:
+def _with_states(connection: libvirt.virConnect) -> list[_Found]:
     """Every domain with its state and reason; without, where a driver has no bulk statistics. Raises libvirtError."""
     import libvirt
 

@@ -43,6 +43,7 @@ class HostInfo:
     problem: str = ""  # one sentence while RECONNECTING or FAILED
     details: str = ""  # libvirt's words for it
     is_local: bool = True  # files named in requests are on this computer
+    is_complete: bool = True  # False while connected and details of its VMs are still to be read
 
 
 class VmState(enum.Enum):
@@ -65,7 +66,11 @@ class VmState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class VmInfo:
-    """What the list needs to know of a VM; read anew whenever an event names it."""
+    """What the list needs to know of a VM; read anew whenever an event names it.
+
+    ``is_complete`` is False as long as the VM's definition has not been read since its host was connected, or cannot
+    be: title, notes, vCPUs, memory and has_graphics are then what an earlier connection told, or empty, 0 and False.
+    """
 
     key: VmKey
     name: str
@@ -78,3 +83,4 @@ class VmInfo:
     vcpus: int = 1
     memory_kib: int = 0
     has_graphics: bool = False
+    is_complete: bool = True

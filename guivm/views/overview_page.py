@@ -156,7 +156,7 @@ class NotesCard(Card):
         self.body.addWidget(self.text)
 
     def set_vm(self, vm: VmInfo) -> None:
-        self.text.setText(vm.notes or self.tr("No notes yet."))
+        self.text.setText(vm.notes or (self.tr("No notes yet.") if vm.is_complete else ""))
         self.text.setProperty("tone", "" if vm.notes else "quiet")
         self.text.style().unpolish(self.text)
         self.text.style().polish(self.text)
@@ -219,7 +219,9 @@ class OverviewPage(QScrollArea):
             self._read_key = None
             self._delay.stop()
             self._read()
-        elif old.state is not vm.state or (old.vcpus, old.memory_kib) != (vm.vcpus, vm.memory_kib):
+        elif old.state is not vm.state or (
+            old.is_complete and (old.vcpus, old.memory_kib) != (vm.vcpus, vm.memory_kib)
+        ):
             self._delay.start()
 
     @Slot()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from guivm.engine.types import HostInfo, VmInfo, VmKey
+from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
 from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.settings import PAGE, Settings
@@ -103,19 +103,32 @@ class Pages(QStackedWidget):
 
         self._show(self._made(NothingSelectedPage) or self._added(NothingSelectedPage(self)))
 
-    def show_welcome(self) -> None:
+    def show_without_vms(self, hosts: Sequence[HostInfo]) -> None:
+        """A welcome where a host is connected; else which host is in trouble, or on its way."""
+        if not any(host.state is HostState.CONNECTED for host in hosts):
+            for host in hosts:
+                if host.state in (HostState.FAILED, HostState.RECONNECTING):
+                    self._show_problem(host)
+                    return
+            for host in hosts:
+                if host.state is HostState.CONNECTING:
+                    self._show_connecting(host)
+                    return
+        self._show_welcome()
+
+    def _show_welcome(self) -> None:
         from guivm.views.empty_state import WelcomePage
 
         self._show(self._made(WelcomePage) or self._added(WelcomePage(self._actions, self)))
 
-    def show_connecting(self, host: HostInfo) -> None:
+    def _show_connecting(self, host: HostInfo) -> None:
         from guivm.views.state_page import ConnectingPage
 
         page = self._made(ConnectingPage) or self._added(ConnectingPage(self))
         page.set_host(host)
         self._show(page)
 
-    def show_problem(self, host: HostInfo) -> None:
+    def _show_problem(self, host: HostInfo) -> None:
         """A host that does not answer."""
         from guivm.views.empty_state import HostProblemPage
 

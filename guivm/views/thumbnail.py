@@ -222,11 +222,12 @@ class ScreenThumbnail(QAbstractButton):
     def _paint_state(self, painter: QPainter, vm: VmInfo) -> None:
         tokens = tokens_for(self.palette())
         middle = self.rect().center()
-        waiting = vm.state is VmState.RUNNING and vm.has_graphics
+        has_display = vm.has_graphics or not vm.is_complete
+        waiting = vm.state is VmState.RUNNING and has_display
         name = "console" if vm.state is VmState.RUNNING else state_icon_name(vm.state)
         color = tokens.quiet if waiting or vm.state is VmState.OFF else tokens.state(vm.state)
         icons.paint(painter, QRect(middle.x() - 18, middle.y() - 32, 36, 36), name, color)
-        if not vm.has_graphics:
+        if not has_display:
             text = self.tr("No display")
         elif waiting:
             text = "" if self._settings.get(THUMBNAILS) else self.tr("Open the console")

@@ -36,6 +36,7 @@ class FakeHost:
         self.posts: list[Post] = []
         self.states: list[tuple[HostState, str]] = []
         self.events: list[object] = []
+        self.let_go_of: list[FakeLink] = []
         self.load_error: LinkLost | None = None
         self.serve_error: LinkLost | None = None
         self.hang = threading.Event()
@@ -55,6 +56,10 @@ class FakeHost:
         error, self.load_error = self.load_error, None
         if error is not None:
             raise error
+
+    def let_go(self) -> None:
+        assert not self.links[-1].closed.is_set(), "too late"
+        self.let_go_of.append(self.links[-1])
 
     def serve(self, link: FakeLink, events: list[object]) -> float | None:
         with self._condition:
@@ -128,6 +133,7 @@ def test_it_connects_and_closes(host: FakeHost, connect: Connect) -> None:
     connection.close()
     assert connection.join(time.monotonic() + DEADLINE_S)
     assert [state for state, _ in host.states] == [S.CONNECTED, S.CLOSED]
+    assert host.let_go_of == host.links
     assert host.links[0].closed.is_set()
     assert host.links[0].closed_on == "test-host-control"
 

@@ -78,6 +78,37 @@ def test_a_lost_host_shows_unknown_and_old_reads_do_not_change_that() -> None:
     assert back == VmsChanged(HOST, (vm("a", VmState.RUNNING), vm("b")))
 
 
+def glance(uuid: str, state: VmState = VmState.OFF) -> VmInfo:
+    return replace(vm(uuid, state), vcpus=0, is_complete=False)
+
+
+def test_details_that_follow_do_not_undo_a_later_read() -> None:
+    inventory = Inventory(HOST)
+    listed = inventory.ticket()
+    inventory.load(listed, [glance("a"), glance("b"), glance("c")])
+    inventory.update(inventory.ticket(), [("a", vm("a", VmState.RUNNING)), ("b", None)])
+    change = inventory.update(listed, [(uuid, replace(vm(uuid), title="T")) for uuid in "abc"])
+    assert change == VmsChanged(HOST, (replace(vm("c"), title="T"),))
+    assert inventory.get("a") == vm("a", VmState.RUNNING)
+    assert inventory.get("b") is None
+
+
+def test_details_that_follow_are_void_when_the_host_was_lost() -> None:
+    inventory = Inventory(HOST)
+    listed = inventory.ticket()
+    inventory.load(listed, [glance("a", VmState.RUNNING)])
+    inventory.lose_sight()
+    assert inventory.update(listed, [("a", vm("a", VmState.RUNNING))]) is None
+
+
+def test_a_new_glance_keeps_the_details_known_before() -> None:
+    known = replace(vm("a"), title="T", notes="N", vcpus=4, memory_kib=5, has_graphics=True)
+    inventory = filled(known)
+    inventory.lose_sight()
+    inventory.load(inventory.ticket(), [glance("a", VmState.RUNNING)])
+    assert inventory.get("a") == replace(known, state=VmState.RUNNING, is_complete=False)
+
+
 _UUIDS = st.sampled_from("abcd")
 _STATES = st.sampled_from([VmState.OFF, VmState.RUNNING, VmState.PAUSED])
 _STEPS = st.lists(

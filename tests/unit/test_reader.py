@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import cast
+
+import libvirt
 import pytest
 
+from guivm.engine.connection import LinkLost
 from guivm.engine.details import parse_details
 from guivm.engine.job_types import DiskInfo, Firmware, NicInfo, VirtType
-from guivm.engine.reader import NOTES_LIMIT, observed, texts_of
+from guivm.engine.reader import NOTES_LIMIT, Reader, is_late, observed, texts_of
 from guivm.engine.types import HostId, VmKey, VmState
 
 KEY = VmKey(HostId("test:///reader"), "6695eb01-f6a4-8304-79aa-97f2502e193f")
@@ -132,3 +136,159 @@ def test_hardware_in_fields() -> None:
 )
 def test_firmware(os: str, firmware: Firmware) -> None:
     assert parse_details(KEY, DEFINITION.format(os=os)).firmware is firmware
+
+
+# --- the list of a host ---------------------------------------------------------------------------------------
+
+FLAGS = {
+    libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART: "autostart",
+    libvirt.VIR_CONNECT_LIST_DOMAINS_TRANSIENT: "transient",
+    libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE: "saved",
+}
+
+
+def refusal(code: int) -> libvirt.libvirtError:
+    error = libvirt.libvirtError("no")
+    error.err = (code, libvirt.VIR_FROM_QEMU, "no", 2, "", "", "", 0, 0)
+    return error
+
+
+class OneDomain:
+    def __init__(self, name: str, state: int = 5, *also: str) -> None:
+        self._name = name
+        self._state = state
+        self.also = also
+        self.asked = 0
+        self.error: libvirt.libvirtError | None = None
+
+    def UUIDString(self) -> str:
+        return f"uuid-{self._name.lower()}"
+
+    def name(self) -> str:
+        return self._name
+
+    def XMLDesc(self, _flags: int) -> str:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return f"<domain><name>{self._name}</name><uuid>uuid-{self._name}</uuid><title>T</title><vcpu>3</vcpu></domain>"
+
+    def state(self, _flags: int) -> tuple[int, int]:
+        return self._state, 0
+
+    def isPersistent(self) -> int:
+        return "transient" not in self.also
+
+    def autostart(self) -> int:
+        return "autostart" in self.also
+
+    def hasManagedSaveImage(self, _flags: int) -> int:
+        return "saved" in self.also
+
+
+class ManyDomains:
+    """A connection; ``refuses``: the bulk calls that its driver lacks."""
+
+    def __init__(self, *domains: OneDomain, refuses: str = "") -> None:
+        self.domains = domains
+        self._refuses = refuses
+
+    def listAllDomains(self, flag: int) -> list[OneDomain]:
+        if flag and self._refuses == "filters":
+            raise refusal(libvirt.VIR_ERR_NO_SUPPORT)
+        return [domain for domain in self.domains if not flag or FLAGS[flag] in domain.also]
+
+    def getAllDomainStats(self, _stats: int, _flags: int) -> list[tuple[OneDomain, dict[str, int]]]:
+        if self._refuses == "statistics":
+            raise refusal(libvirt.VIR_ERR_NO_SUPPORT)
+        return [(domain, {"state.state": domain.state(0)[0], "state.reason": 0}) for domain in self.domains]
+
+    def reader(self) -> Reader:
+        return Reader(KEY.host, cast("libvirt.virConnect", self))
+
+
+def test_a_list_that_is_read_quickly_is_complete_at_once() -> None:
+    host = ManyDomains(OneDomain("a", 1), OneDomain("b", 5, "saved", "autostart"))
+    listing = host.reader().read_all(1000.0)
+    assert listing.is_complete
+    assert [(vm.name, vm.state, vm.title, vm.vcpus, vm.is_complete) for vm in listing.vms] == [
+        ("a", S.RUNNING, "T", 3, True),
+        ("b", S.SAVED, "T", 3, True),
+    ]
+
+
+def test_a_list_without_time_has_every_vm_and_asks_none() -> None:
+    host = ManyDomains(OneDomain("a", 1, "transient"), OneDomain("b", 5, "saved", "autostart"))
+    listing = host.reader().read_all(0.0)
+    assert not listing.is_complete
+    assert [(vm.name, vm.state, vm.persistent, vm.autostart) for vm in listing.vms] == [
+        ("a", S.RUNNING, False, False),
+        ("b", S.SAVED, True, True),
+    ]
+    assert {(vm.title, vm.vcpus, vm.memory_kib, vm.is_complete) for vm in listing.vms} == {("", 0, 0, False)}
+    assert [domain.asked for domain in host.domains] == [0, 0]
+
+
+def test_the_rest_is_read_in_the_order_of_names() -> None:
+    host = ManyDomains(OneDomain("vm10"), OneDomain("vm9"), OneDomain("VM1"))
+    listing = host.reader().read_all(0.0)
+    order = []
+    while not listing.is_complete:
+        ((uuid, vm),) = listing.read_on(0.0)
+        assert vm is not None
+        assert (vm.key.uuid, vm.title, vm.is_complete) == (uuid, "T", True)
+        order.append(vm.name)
+    assert order == ["VM1", "vm9", "vm10"]
+    assert listing.read_on(0.0) == []
+
+
+def test_with_time_the_rest_is_one_portion() -> None:
+    host = ManyDomains(*(OneDomain(str(number)) for number in range(20)))
+    listing = host.reader().read_all(0.0)
+    assert len(listing.read_on(1000.0)) == 20
+    assert listing.is_complete
+
+
+def test_a_vm_that_went_and_one_that_cannot_be_read() -> None:
+    gone, broken = OneDomain("a"), OneDomain("b", 1)
+    listing = ManyDomains(gone, broken).reader().read_all(0.0)
+    gone.error, broken.error = refusal(libvirt.VIR_ERR_NO_DOMAIN), refusal(libvirt.VIR_ERR_INTERNAL_ERROR)
+    (first, none), (_, unknown) = listing.read_on(1000.0)
+    assert (first, none) == ("uuid-a", None)
+    assert unknown is not None
+    assert (unknown.name, unknown.state, unknown.is_complete) == ("b", S.UNKNOWN, False)
+    assert listing.is_complete
+
+
+def test_a_link_that_breaks_in_the_middle_is_said() -> None:
+    broken = OneDomain("a")
+    listing = ManyDomains(broken).reader().read_all(0.0)
+    broken.error = refusal(libvirt.VIR_ERR_INVALID_CONN)
+    with pytest.raises(LinkLost):
+        listing.read_on(1.0)
+
+
+@pytest.mark.parametrize("missing", ["statistics", "filters"])
+def test_a_driver_without_bulk_calls_is_read_one_by_one_at_once(missing: str) -> None:
+    host = ManyDomains(OneDomain("a", 1), OneDomain("b", 5, "saved", "autostart"), refuses=missing)
+    listing = host.reader().read_all(0.0)
+    assert listing.is_complete
+    assert [(vm.state, vm.autostart, vm.title) for vm in listing.vms] == [
+        (S.RUNNING, False, "T"),
+        (S.SAVED, True, "T"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "done", "total", "late"),
+    [
+        (0.0, 0, 5000, False),
+        (0.05, 10, 10, False),  # few, on a busy computer
+        (0.001, 15, 5000, False),  # too few to guess from
+        (0.001, 16, 5000, True),
+        (0.001, 16, 1000, False),
+        (0.1, 2, 10, True),  # far away
+    ],
+)
+def test_when_the_list_is_shown_before_all_is_read(elapsed_s: float, done: int, total: int, late: bool) -> None:
+    assert is_late(elapsed_s, done, total, 0.1) is late

@@ -13,7 +13,7 @@ from PySide6.QtCore import (
 )
 
 from guivm.engine.types import VmInfo, VmKey
-from guivm.views.models.vm_table import Role, VmTableModel
+from guivm.views.models.vm_table import ROW_FLAGS, Role, VmTableModel
 from guivm.views.state_words import state_word
 
 
@@ -63,6 +63,10 @@ class VmFilterModel(QSortFilterProxyModel):
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         self._table.sort(column, order)
+
+    def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
+        """The table's, without the way there: a view asks for every row twice before it paints the first."""
+        return ROW_FLAGS if index.isValid() else Qt.ItemFlag.NoItemFlags
 
     def filterAcceptsRow(self, source_row: int, source_parent: QModelIndex | QPersistentModelIndex) -> bool:
         if not self._words:

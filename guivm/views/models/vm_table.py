@@ -14,6 +14,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 
 from guivm.engine.events import VmsChanged, VmsReset
 from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
+from guivm.text import natural_key
 from guivm.views import formats
 from guivm.views.small import plain_tooltip
 from guivm.views.state_words import state_rank, state_word
@@ -41,7 +42,7 @@ class Role(enum.IntEnum):
 
 
 # Asked for thousands of times: made once.
-_FLAGS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
+ROW_FLAGS = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
 _COLUMNS = len(Column)
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -49,25 +50,6 @@ _Index = QModelIndex | QPersistentModelIndex
 _DISPLAY = [int(Qt.ItemDataRole.DisplayRole), int(Role.VM), int(Role.SORT)]
 # What a row shows is painted from the VM itself in the first column.
 _ROW = [int(Role.VM), int(Qt.ItemDataRole.ToolTipRole), int(Qt.ItemDataRole.AccessibleTextRole)]
-
-
-def natural_key(text: str) -> tuple[object, ...]:
-    """Sort key in which "vm10" follows "vm9"; case does not matter."""
-    parts: list[object] = []
-    digits = ""
-    letters = ""
-    for char in text.casefold():
-        if char.isdecimal():
-            digits += char
-        else:
-            if digits:
-                parts += [letters, int(digits[:18])]
-                digits = letters = ""
-            letters += char
-    parts.append(letters)
-    if digits:
-        parts.append(int(digits[:18]))
-    return tuple(parts)
 
 
 class VmTableModel(QAbstractTableModel):
@@ -234,7 +216,7 @@ class VmTableModel(QAbstractTableModel):
             first = len(self._vms)
             self.beginInsertRows(QModelIndex(), first, first + len(vms) - 1)
             self._vms += vms
-            self._keys += [self._key(vm) for vm in vms]
+            self._keys += self._keys_of(vms)
             self._renumber(first)
             self.endInsertRows()
             self._restore_order()
@@ -282,8 +264,13 @@ class VmTableModel(QAbstractTableModel):
             return
         self._sort_column = Column(column)
         self._descending = order is Qt.SortOrder.DescendingOrder
-        self._keys = [self._key(vm) for vm in self._vms]
+        self._keys = self._keys_of(self._vms)
         self._restore_order()
+
+    def _keys_of(self, vms: Iterable[VmInfo]) -> list[SortKey]:
+        if self._sort_column is Column.NAME:
+            return [(natural_key(vm.name), vm.key) for vm in vms]
+        return [self._key(vm) for vm in vms]
 
     def _key(self, vm: VmInfo) -> SortKey:
         name = natural_key(vm.name)
@@ -318,8 +305,10 @@ class VmTableModel(QAbstractTableModel):
         self.layoutChanged.emit()
 
     def _sort_rows(self) -> None:
-        self._vms.sort(key=self._key, reverse=self._descending)
-        self._keys = [self._key(vm) for vm in self._vms]
+        keys = self._keys_of(self._vms)
+        rows = sorted(range(len(keys)), key=keys.__getitem__, reverse=self._descending)
+        self._vms = [self._vms[row] for row in rows]
+        self._keys = [keys[row] for row in rows]
         self._row_of = {vm.key: row for row, vm in enumerate(self._vms)}
 
     # --- QAbstractTableModel --------------------------------------------------------------------------
@@ -331,7 +320,7 @@ class VmTableModel(QAbstractTableModel):
         return 0 if parent.isValid() else _COLUMNS
 
     def flags(self, index: _Index) -> Qt.ItemFlag:
-        return _FLAGS if index.isValid() else Qt.ItemFlag.NoItemFlags
+        return ROW_FLAGS if index.isValid() else Qt.ItemFlag.NoItemFlags
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         if not index.isValid() or index.row() >= len(self._vms):
@@ -375,9 +364,9 @@ class VmTableModel(QAbstractTableModel):
             case Column.HOST:
                 return self.host_label(vm.key.host)
             case Column.CPUS:
-                return formats.number(vm.vcpus)
+                return formats.number(vm.vcpus) if vm.vcpus else ""  # 0: not known yet
             case Column.MEMORY:
-                return formats.memory(vm.memory_kib)
+                return formats.memory(vm.memory_kib) if vm.memory_kib else ""
         return ""
 
     def _tool_tip(self, vm: VmInfo) -> str:

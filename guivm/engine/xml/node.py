@@ -8,27 +8,41 @@ it, and an element that a removal leaves empty goes again. Everything else in th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from itertools import takewhile
+from typing import ClassVar, Generic, TypeVar
 
-from guivm.engine.xml.document import Element, append_child, element_children, first_child, remove_child
+from guivm.engine.xml.document import (
+    Element,
+    append_child,
+    descend,
+    descend_making,
+    element_children,
+    is_blank,
+    remove_child,
+)
 
 
 class XmlNode:
-    """Typed view on one element. Not thread-safe: a document belongs to one thread at a time."""
+    """Typed view on one element. Not thread-safe: a document belongs to one thread at a time.
 
-    __slots__ = ("_element", "_parent", "_tag")
+    ``tag`` is where the element stands below ``parent``: a child's tag, or tags divided by ``/``.
+    """
+
+    __slots__ = ("_element", "_parent", "_steps")
+
+    lasting: ClassVar[frozenset[str]] = frozenset()
+    """Paths of elements whose bare presence means something: they stay when they become empty."""
 
     def __init__(self, element: Element | None = None, *, parent: XmlNode | None = None, tag: str = "") -> None:
         self._element = element
         self._parent = parent
-        self._tag = tag
+        self._steps = tuple(tag.split("/"))
 
     def find(self) -> Element | None:
         """The element, or None while there is none."""
         if self._element is not None:
             return self._element
-        owner = self._parent.find() if self._parent is not None else None
-        return None if owner is None else first_child(owner, self._tag)
+        return None if self._parent is None else descend(self._parent.find(), self._steps)
 
     def make(self) -> Element:
         """The element, created when there is none."""
@@ -36,9 +50,7 @@ class XmlNode:
             return self._element
         if self._parent is None:
             raise TypeError("a node needs an element or a parent")
-        owner = self._parent.make()
-        found = first_child(owner, self._tag)
-        return found if found is not None else append_child(owner, self._tag)
+        return descend_making(self._parent.make(), self._steps)
 
     @property
     def exists(self) -> bool:
@@ -55,39 +67,51 @@ class XmlNode:
             owner = element.getparent()
             remove_child(element)
             if self._parent is not None and owner is not None:
-                self._parent.prune()
+                self._parent.prune_up(owner)
 
     def prune(self) -> None:
         """Remove the element when nothing is left in it; elements of a list and the root stay."""
-        if self._element is not None or self._parent is None:
-            return
-        element = self.find()
-        if element is not None and is_blank(element):
-            remove_child(element)
-            self._parent.prune()
+        if self._element is None and self._parent is not None:
+            element = self.find()
+            if element is not None:
+                self._parent.prune_up(element)
 
+    def prune_up(self, element: Element) -> None:
+        """Remove blank elements from ``element`` up to, but not including, the node's own; then prune that."""
+        own = self.find()
+        current: Element | None = element
+        while current is not None and current is not own:
+            if not is_blank(current) or (self.lasting and self._path_to(current) in self.lasting):
+                return
+            parent = current.getparent()
+            remove_child(current)
+            current = parent
+        self.prune()
 
-def is_blank(element: Element) -> bool:
-    """True when the element holds no attribute, child, comment or text."""
-    return not element.attrib and len(element) == 0 and not (element.text or "").strip()
+    def _path_to(self, element: Element) -> str:
+        own = self.find()
+        steps = [str(element.tag)]
+        steps.extend(str(above.tag) for above in takewhile(lambda above: above is not own, element.iterancestors()))
+        return "/".join(reversed(steps))
 
 
 N = TypeVar("N", bound=XmlNode)
 
 
 class NodeList(Generic[N]):
-    """All children of one tag, in document order, as typed nodes."""
+    """All children of one tag, in document order, as typed nodes. ``tag`` may be a path; its last step repeats."""
 
-    __slots__ = ("_kind", "_owner", "_tag")
+    __slots__ = ("_kind", "_owner", "_steps", "_tag")
 
     def __init__(self, owner: XmlNode, tag: str, kind: type[N]) -> None:
         self._owner = owner
-        self._tag = tag
+        *steps, self._tag = tag.split("/")
+        self._steps = tuple(steps)
         self._kind = kind
 
     def _elements(self) -> list[Element]:
-        owner = self._owner.find()
-        return [] if owner is None else element_children(owner, self._tag)
+        holder = descend(self._owner.find(), self._steps)
+        return [] if holder is None else element_children(holder, self._tag)
 
     def __len__(self) -> int:
         return len(self._elements())
@@ -101,12 +125,19 @@ class NodeList(Generic[N]):
     def add(self) -> N:
         """Append an empty element behind the last of its kind, or at the end of the parent."""
         present = self._elements()
-        return self._kind(append_child(self._owner.make(), self._tag, present[-1] if present else None))
+        holder = descend_making(self._owner.make(), self._steps)
+        return self._kind(append_child(holder, self._tag, present[-1] if present else None))
 
     def remove(self, node: N) -> None:
         """Take one of the nodes out of the document; ValueError when it is not in this list."""
         element = node.find()
-        if element is None or not any(element is mine for mine in self._elements()):
+        holder = descend(self._owner.find(), self._steps)
+        if element is None or holder is None or not any(element is mine for mine in self._elements()):
             raise ValueError(f"not one of these <{self._tag}> elements")
         remove_child(element)
-        self._owner.prune()
+        self._owner.prune_up(holder)
+
+    def clear(self) -> None:
+        """Take all of them out of the document."""
+        for node in self:
+            self.remove(node)

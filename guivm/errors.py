@@ -39,6 +39,10 @@ class VmNotFoundError(GuivmError):
     """No VM of that name or UUID is known on the host."""
 
 
+class NetworkNotFoundError(GuivmError):
+    """No virtual network of that name or UUID is known on the host."""
+
+
 class WrongStateError(GuivmError):
     """The VM is not in a state in which the request makes sense."""
 
@@ -49,6 +53,18 @@ class OperationError(GuivmError):
 
 class UnsupportedError(GuivmError):
     """The host, its libvirt or its QEMU cannot do this; ``summary`` says why."""
+
+
+class ChangedOutsideError(GuivmError):
+    """A definition was changed by somebody else since it was read. Nothing was overwritten.
+
+    ``theirs`` and ``ours``: unified diffs from what was read to what is there now, and to what was to be stored.
+    """
+
+    def __init__(self, summary: str, *, theirs: str, ours: str, advice: str = "") -> None:
+        super().__init__(summary, advice=advice, details=theirs)
+        self.theirs = clean_block(theirs, 262_144)
+        self.ours = clean_block(ours, 262_144)
 
 
 class ImageError(GuivmError):

@@ -10,7 +10,7 @@ import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from guivm.engine.job_types import HostCapabilities, KvmStatus
 from guivm.engine.libvirt_errors import is_connection_lost
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lxml import etree
 
     from guivm.engine.context import HandlerContext
+
+T = TypeVar("T")
 
 _X86 = ("x86_64", "i686", "i386", "amd64")
 _MIB = 1024 * 1024
@@ -54,6 +56,15 @@ class CapabilityCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._static: _Static | None = None
+        self._beside: dict[type[object], object] = {}
+
+    def beside(self, kind: type[T]) -> T:
+        """What else is remembered as long as the link lives: one value of each kind, made when first asked for."""
+        with self._lock:
+            found = self._beside.get(kind)
+            if not isinstance(found, kind):
+                found = self._beside[kind] = kind()
+        return found
 
     def get(
         self, connection: libvirt.virConnect, host: HostId, *, is_local: bool, images_dir: Path

@@ -34,6 +34,7 @@ class HandlerContext:
     images_dir: Path
     capabilities: CapabilityCache = field(default_factory=CapabilityCache)
     borrow: Callable[[], AbstractContextManager[libvirt.virConnect]] | None = None
+    watch_networks: Callable[[], None] | None = None  # from now on tell of changes of the host's networks
 
     def another_connection(self) -> AbstractContextManager[libvirt.virConnect]:
         """A connection for a thread of the handler's own: two threads must not have calls under way on one.

@@ -94,9 +94,23 @@ _ACTIVE = (_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.SHUTTING_DOWN)
 
 def start(context: HandlerContext, request: rq.Start) -> None:
     """Boot; libvirt itself continues from the saved state when there is one."""
+    import libvirt
+
     domain = context.domain(request.key)
-    require_state(domain, _OFF, "Only a virtual machine that is off can be started.")
-    domain.createWithFlags(0)
+    if request.reset_nvram:
+        require_state(domain, (_S.OFF, _S.CRASHED), "The firmware can be reset only at a start from off.")
+        domain.createWithFlags(libvirt.VIR_DOMAIN_START_RESET_NVRAM)
+    else:
+        require_state(domain, _OFF, "Only a virtual machine that is off can be started.")
+        domain.createWithFlags(0)
+    _after_start(domain)
+
+
+def _after_start(domain: libvirt.virDomain) -> None:
+    """What libvirt knows nothing of and a VM that was just started needs."""
+    from guivm.engine.settings.port_forwards import apply_after_start
+
+    apply_after_start(domain)
 
 
 def pause(context: HandlerContext, request: rq.Pause) -> None:
@@ -173,6 +187,7 @@ def restore_state(context: HandlerContext, request: rq.RestoreState) -> None:
     domain = context.domain(request.key)
     require_state(domain, (_S.SAVED,), "There is no saved state to continue from.")
     domain.createWithFlags(0)
+    _after_start(domain)
 
 
 def discard_saved_state(context: HandlerContext, request: rq.DiscardSavedState) -> None:
@@ -291,4 +306,22 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.Delete: ("delete", "delete"),
     rq.UndoDelete: ("delete", "undo_delete"),
     rq.PurgeDeleted: ("delete", "purge_deleted"),
+    rq.ReadSettings: ("settings.reading", "read_settings"),
+    rq.ReadPending: ("settings.reading", "read_pending"),
+    rq.CheckSettings: ("settings.checking", "check_settings"),
+    rq.ApplySettings: ("settings.applying", "apply_settings"),
+    rq.CreateDisk: ("settings.new_disks", "create_disk"),
+    rq.DiscardDisk: ("settings.new_disks", "discard_disk"),
+    rq.MeasureImage: ("settings.new_disks", "measure_image"),
+    rq.ListNetworks: ("networks.handlers", "list_networks"),
+    rq.ProposeNetwork: ("networks.handlers", "propose_network"),
+    rq.CheckNetwork: ("networks.handlers", "check_network"),
+    rq.CreateNetwork: ("networks.handlers", "create_network"),
+    rq.ReadNetwork: ("networks.handlers", "read_network"),
+    rq.ReadLeases: ("networks.handlers", "read_leases"),
+    rq.UpdateNetwork: ("networks.handlers", "update_network"),
+    rq.StartNetwork: ("networks.handlers", "start_network"),
+    rq.StopNetwork: ("networks.handlers", "stop_network"),
+    rq.SetNetworkAutostart: ("networks.handlers", "set_network_autostart"),
+    rq.DeleteNetwork: ("networks.handlers", "delete_network"),
 }

@@ -7,7 +7,7 @@ command-line twin and the tests all use these; ``engine/operations.py`` has one 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
@@ -24,6 +24,17 @@ from guivm.engine.job_types import (
     SerialEndpoint,
     VmDetails,
 )
+from guivm.engine.networks.values import (
+    Lease,
+    NetworkChange,
+    NetworkDetails,
+    NetworkList,
+    NetworkOffer,
+    NetworkProblem,
+    NetworkSpec,
+)
+from guivm.engine.options.new_disks import CreatedDisk, ImageSize, NewDisk
+from guivm.engine.options.values import AppliedSettings, PendingChanges, SettingProblem, VmSettings
 from guivm.engine.types import HostId, VmKey
 
 T_co = TypeVar("T_co", covariant=True)
@@ -75,8 +86,14 @@ class HostRequest(Request[T_co]):
 # --- power ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
 class Start(VmRequest[None]):
-    """Boot, or continue from the saved state when there is one."""
+    """Boot, or continue from the saved state when there is one.
+
+    ``reset_nvram``: with UEFI's variables as they were when the VM was new; refused while a state is saved.
+    """
+
+    reset_nvram: bool = False
 
 
 class Pause(VmRequest[None]):
@@ -269,3 +286,153 @@ class CreateVm(Request[VmKey]):
 
 class CreateSampleGuest(HostRequest[VmKey]):
     """Create the tiny Linux "Sample guest" (build it first when it is not cached) and start it."""
+
+
+# --- settings ---------------------------------------------------------------------------------------------
+
+
+class ReadSettings(VmRequest[VmSettings]):
+    """The definition, the running VM's own, and what the host offers to such a VM."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+class ReadPending(VmRequest[PendingChanges]):
+    """What waits for the next start: where the definition differs from the running VM."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings(VmRequest[tuple[SettingProblem, ...]]):
+    """All problems of an edited definition, nothing changed. Looks at files, ports and other VMs."""
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    xml: str
+    new_disks: tuple[NewDisk, ...] = ()  # named in ``xml``, and to be made when it is applied
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDisk(VmRequest[CreatedDisk]):
+    """Make a disk image, and a secret for its passphrase. Has progress; can be cancelled; leaves nothing half-made."""
+
+    disk: NewDisk
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardDisk(VmRequest[None]):
+    """Take back what CreateDisk made, file and secret."""
+
+    created: CreatedDisk
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureImage(HostRequest[ImageSize]):
+    """How large an image is, in the guest and on the host; also one that new VMs would not be given."""
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings(VmRequest[AppliedSettings]):
+    """Make an edited definition the VM's.
+
+    ``base``: the definition that was edited; ChangedOutsideError when it is no longer the VM's. With ``live`` what a
+    running VM can take is changed there first; when the definition then cannot be stored, that is taken back.
+    """
+
+    base: str
+    xml: str
+    live: bool = True
+    autostart: bool | None = None  # None: as it is
+    passphrases: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # of new encrypted disks, by their path
+
+
+# --- virtual networks -------------------------------------------------------------------------------------
+
+
+class ListNetworks(HostRequest[NetworkList]):
+    """All networks and who uses them; where there can be none, the reason. From then on the host's changes are told."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+class ProposeNetwork(HostRequest[NetworkOffer]):
+    """A new network that clashes with nothing known; UnsupportedError where there can be none."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckNetwork(HostRequest[tuple[NetworkProblem, ...]]):
+    """All problems of a network that is to be made, or to be changed (``uuid``); nothing is changed."""
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    spec: NetworkSpec
+    uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateNetwork(HostRequest[str]):
+    """Check again, define it, and start it; answers the UUID. A network that cannot be started is not kept."""
+
+    spec: NetworkSpec
+    start: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRequest(HostRequest[T_co]):
+    """Base of the requests about one network. ``name`` is for the words about it."""
+
+    uuid: str
+    name: str
+
+
+class ReadNetwork(NetworkRequest[NetworkDetails]):
+    lane = Lane.READ
+    quiet = True
+
+
+class ReadLeases(NetworkRequest[tuple[Lease, ...]]):
+    """The addresses given out; none while it is off."""
+
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateNetwork(NetworkRequest[NetworkChange]):
+    """Change a definition, and what runs where libvirt can.
+
+    ``base``: the definition that was edited; ChangedOutsideError when it is no longer the network's.
+    """
+
+    base: str
+    spec: NetworkSpec
+
+
+class StartNetwork(NetworkRequest[None]):
+    """Make its bridge and serve it."""
+
+
+class StopNetwork(NetworkRequest[None]):
+    """Guests on it are cut off until they start again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetNetworkAutostart(NetworkRequest[None]):
+    """Whether it starts with the host."""
+
+    on: bool
+
+
+class DeleteNetwork(NetworkRequest[None]):
+    """Stop it and remove its definition; InUseError while a VM, running or not, has a card on it."""

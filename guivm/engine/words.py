@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from guivm.engine import requests as rq
@@ -35,6 +36,27 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
     rq.InspectMedia: ("Looking at “{}”", "“{}” could not be looked at."),
     rq.CheckNewVm: ("Checking “{}”", "“{}” could not be checked."),
     rq.CreateVm: ("Creating “{}”", "“{}” could not be created."),
+    rq.ReadSettings: ("Reading the settings of “{}”", "The settings of “{}” could not be read."),
+    rq.ReadPending: ("Comparing “{}” with its definition", "“{}” could not be compared with its definition."),
+    rq.CheckSettings: ("Checking the settings of “{}”", "The settings of “{}” could not be checked."),
+    rq.ApplySettings: ("Changing the settings of “{}”", "The settings of “{}” could not be changed."),
+    rq.CreateDisk: ("Creating the disk “{}”", "The disk “{}” could not be created."),
+    rq.DiscardDisk: ("Removing the disk “{}” again", "The disk “{}” could not be removed again."),
+    rq.MeasureImage: ("Looking at “{}”", "“{}” could not be looked at."),
+    rq.ListNetworks: ("Reading the networks of “{}”", "The networks of “{}” could not be read."),
+    rq.ProposeNetwork: ("Looking for free addresses on “{}”", "No free addresses could be found on “{}”."),
+    rq.CheckNetwork: ("Checking the network “{}”", "The network “{}” could not be checked."),
+    rq.CreateNetwork: ("Creating the network “{}”", "The network “{}” could not be created."),
+    rq.ReadNetwork: ("Reading the network “{}”", "The network “{}” could not be read."),
+    rq.ReadLeases: ("Reading the leases of “{}”", "The leases of “{}” could not be read."),
+    rq.UpdateNetwork: ("Changing the network “{}”", "The network “{}” could not be changed."),
+    rq.StartNetwork: ("Starting the network “{}”", "The network “{}” could not be started."),
+    rq.StopNetwork: ("Stopping the network “{}”", "The network “{}” could not be stopped."),
+    rq.SetNetworkAutostart: (
+        "Changing the automatic start of “{}”",
+        "The automatic start of “{}” could not be changed.",
+    ),
+    rq.DeleteNetwork: ("Deleting the network “{}”", "The network “{}” could not be deleted."),
     rq.CreateSampleGuest: ("Creating the sample guest", "The sample guest could not be created."),
 }
 
@@ -46,8 +68,14 @@ def subject(request: rq.Request[Any], vm_name: str, host_label: str) -> str:
             return spec.name
         case rq.UndoDelete(deleted) | rq.PurgeDeleted(deleted):
             return deleted.name
-        case rq.InspectMedia(path=path):
+        case rq.InspectMedia(path=path) | rq.MeasureImage(path=path):
             return path.name
+        case rq.CreateDisk(disk=rq.NewDisk(path=name)) | rq.DiscardDisk(created=rq.CreatedDisk(path=name)):
+            return PurePosixPath(name).name
+        case rq.CheckNetwork(spec=network) | rq.CreateNetwork(spec=network):
+            return network.name
+        case rq.NetworkRequest(name=name):
+            return name
         case rq.VmRequest():
             return vm_name
         case _:

@@ -54,8 +54,8 @@ _OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """``enabled`` looks at a VM's state, whether it is persistent and whether it has a display; an action that needs
-    no VM has None.
+    """``enabled`` looks at a VM's state and whether it is persistent, has a display and is complete; an action that
+    needs no VM has None.
 
     Of several selected VMs the action applies to those for which ``enabled`` is true.
     """
@@ -103,10 +103,13 @@ SPECS: tuple[ActionSpec, ...] = (
                _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.SHUTTING_DOWN), section=2),
     ActionSpec("discard-saved", Group.MACHINE, N("Actions", "Discard Saved State…"), "discard", "",
                N("Actions", "Throw the saved memory away; the next start boots"), _in(_S.SAVED), section=2),
+    ActionSpec("settings", Group.MACHINE, N("Actions", "Settings…"), "preferences", "Alt+Return",
+               N("Actions", "Processor, memory, drives, network, display and all other hardware"), _known, section=3,
+               multiple=False),
     ActionSpec("rename", Group.MACHINE, N("Actions", "Rename…"), "rename", "F2", "",
                _in(_S.OFF, _S.CRASHED), section=3, multiple=False),
-    ActionSpec("edit-notes", Group.MACHINE, N("Actions", "Edit Title and Notes…"), "notes", "", "", _known,
-               section=3, multiple=False),
+    ActionSpec("edit-notes", Group.MACHINE, N("Actions", "Edit Title and Notes…"), "notes", "", "",
+               lambda vm: _known(vm) and vm.is_complete, section=3, multiple=False),
     ActionSpec("autostart", Group.MACHINE, N("Actions", "Start with the Host"), "", "",
                N("Actions", "Start this virtual machine when its host starts"),
                lambda vm: _known(vm) and vm.persistent, section=3, checkable=True),
@@ -173,9 +176,9 @@ SPECS: tuple[ActionSpec, ...] = (
 
 def _kinds(selection: Iterable[VmInfo]) -> list[tuple[VmInfo, int]]:
     """One VM of each kind that ``ActionSpec.enabled`` can tell apart, and how many there are of it."""
-    found: dict[tuple[str, bool, bool], tuple[VmInfo, int]] = {}
+    found: dict[tuple[str, bool, bool, bool], tuple[VmInfo, int]] = {}
     for vm in selection:
-        kind = (vm.state.value, vm.persistent, vm.has_graphics)
+        kind = (vm.state.value, vm.persistent, vm.has_graphics, vm.is_complete)
         first, count = found.get(kind, (vm, 0))
         found[kind] = (first, count + 1)
     return list(found.values())

@@ -17,7 +17,7 @@ import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from guivm.engine.api import Engine
-from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, VmsChanged, VmsReset
+from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, NetworksChanged, VmsChanged, VmsReset
 from guivm.engine.jobs import Job
 from guivm.engine.types import HostId, VmInfo
 from guivm.errors import CancelledError, GuivmError
@@ -37,6 +37,7 @@ class Bridge(QObject):
     hostRemoved = Signal(str)  # HostId
     vmsReset = Signal(object)  # VmsReset
     vmsChanged = Signal(object)  # VmsChanged
+    networksChanged = Signal(str)  # HostId
     jobChanged = Signal(object)  # JobInfo
     failed = Signal(object)  # GuivmError nobody handled: for the message bar
 
@@ -130,6 +131,8 @@ class Bridge(QObject):
                     self.vmsReset.emit(item)
                 case HostChanged(host=host):
                     self.hostChanged.emit(host)
+                case NetworksChanged(host=host_id):
+                    self.networksChanged.emit(host_id)
                 case HostRemoved(host=host_id):
                     self.hostRemoved.emit(host_id)
                 case _:

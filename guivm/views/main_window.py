@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from guivm.engine.events import VmsChanged, VmsReset
-from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey
+from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
 from guivm.views import formats, icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.bridge import Bridge
@@ -28,7 +28,7 @@ from guivm.views.menus import fill_menu, fill_menu_bar, make_tool_bar
 from guivm.views.messages import MessageBar
 from guivm.views.models.vm_table import VmTableModel
 from guivm.views.pages import Pages
-from guivm.views.settings import TOLD_VMS_KEEP_RUNNING, Settings
+from guivm.views.settings import Settings
 from guivm.views.small import dropped_path
 from guivm.views.theme import GRID, Theme
 from guivm.views.vm_commands import VmCommands
@@ -255,25 +255,10 @@ class MainWindow(QMainWindow):
         elif self.table.rowCount():
             self.pages.show_nothing_selected()
         else:
-            self._choose_page_without_vms()
+            self.pages.show_without_vms(self.table.hosts())
         # An empty list beside an empty page says nothing; hosts in trouble are named under it.
         self.list.setVisible(not self._bare and (self.table.rowCount() > 0 or self.table.shows_hosts))
         self.setWindowTitle(f"{selected[0].name} — guivm" if len(selected) == 1 and self._bare else "guivm")
-
-    def _choose_page_without_vms(self) -> None:
-        hosts = self.table.hosts()
-        if any(host.state is HostState.CONNECTED for host in hosts):
-            self.pages.show_welcome()
-            return
-        for host in hosts:
-            if host.state in (HostState.FAILED, HostState.RECONNECTING):
-                self.pages.show_problem(host)
-                return
-        for host in hosts:
-            if host.state is HostState.CONNECTING:
-                self.pages.show_connecting(host)
-                return
-        self.pages.show_welcome()
 
     # --- actions --------------------------------------------------------------------------------------
 
@@ -483,43 +468,18 @@ class MainWindow(QMainWindow):
         self.pages.disconnect_all()
         event.accept()
 
+    @Slot()
     def close_at_once(self) -> None:
         """Close without a question: somebody ends the session."""
         self._closing = True
         self.close()
 
     def _asks_before_closing(self) -> bool:
-        """Work under way is asked about each time; that VMs go on running is said once."""
-        jobs = self.jobs.active_jobs
-        active = [vm for vm in self.table.vms() if vm.state.is_active]
-        if jobs:
-            title = self.tr("Close while guivm is working?")
-            text = formats.counted(
-                len(jobs),
-                self.tr("“{title}” is not finished, and may be left undone.").format(title=jobs[0].title),
-                self.tr("{n} jobs are not finished, and may be left undone."),
-            )
-        elif active and not self._settings.get(TOLD_VMS_KEEP_RUNNING):
-            title = self.tr("Close guivm?")
-            text = formats.counted(
-                len(active),
-                self.tr("One virtual machine goes on running without the window. Open guivm again to see it."),
-                self.tr("{n} virtual machines go on running without the window. Open guivm again to see them."),
-            )
-        else:
-            return False
-        from guivm.views.dialogs.confirm import ConfirmDialog
+        from guivm.views.closing import closing_question
 
-        dialog = ConfirmDialog(title, text, self.tr("Close"), self, destructive=bool(jobs))
-        dialog.accepted.connect(self._on_work_abandoned if jobs else self._on_close_confirmed)
+        dialog = closing_question(self.jobs.active_jobs, self.table.vms(), self._settings, self)
+        if dialog is None:
+            return False
+        dialog.accepted.connect(self.close_at_once)
         dialog.open()
         return True
-
-    @Slot()
-    def _on_work_abandoned(self) -> None:
-        self.close_at_once()
-
-    @Slot()
-    def _on_close_confirmed(self) -> None:
-        self._settings.set(TOLD_VMS_KEEP_RUNNING, True)
-        self.close_at_once()

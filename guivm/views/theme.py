@@ -365,7 +365,7 @@ QLabel[tone="success"] { color: $success; }
 QFrame[card="true"] { background: $card; border: 1px solid $border; border-radius: 8px; }
 QFrame[floating="true"] { background: $card; border: 1px solid $border_strong; border-radius: 10px; }
 QFrame[panel="true"] { background: $window; border: none; border-top: 1px solid $border; }
-QFrame[page="true"], QWidget[page="true"] { background: $surface; }
+QFrame[page="true"], QWidget[page="true"], QDialog[page="true"] { background: $surface; }
 QFrame[sidebar="true"] { background: $sidebar; border: none; }
 QFrame[strip="true"] { background: $surface; border: none; border-bottom: 1px solid $border; }
 QFrame[statusLine="true"] { background: $window; border: none; border-top: 1px solid $border; }
@@ -426,11 +426,13 @@ QPushButton[kind="small"] { padding: 3px 10px; }
 QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox, QComboBox, QKeySequenceEdit QLineEdit {
   background: $card; border: 1px solid $border_strong; border-radius: 8px; padding: 5px 8px;
   selection-background-color: $accent; selection-color: $on_accent; color: $text; }
+QTextBrowser[clear="true"], QTextBrowser[clear="true"]:focus { background: transparent; border: none; padding: 0; }
 QLineEdit, QAbstractSpinBox, QComboBox { min-height: 20px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QAbstractSpinBox:focus, QComboBox:focus {
   border: 1px solid $accent; }
 QLineEdit:disabled, QPlainTextEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled {
   color: $disabled; background: $window; border-color: $border; }
+QLineEdit[cell="true"] { padding: 0 5px; min-height: 0; border-radius: 6px; }
 QLineEdit[invalid="true"], QComboBox[invalid="true"], QAbstractSpinBox[invalid="true"] { border-color: $error; }
 QAbstractSpinBox { padding-right: 24px; }
 QAbstractSpinBox QLineEdit, QComboBox QLineEdit { border: none; padding: 0; background: transparent; border-radius: 0; }
@@ -450,6 +452,10 @@ QCheckBox, QRadioButton { spacing: 8px; }
 QCheckBox::indicator, QRadioButton::indicator { width: 16px; height: 16px; border: 1px solid $border_strong;
   background: $card; border-radius: 4px; }
 QRadioButton::indicator { border-radius: 8px; }
+QListView::indicator, QTableView::indicator, QTreeView::indicator { width: 16px; height: 16px; background: $card;
+  border: 1px solid $border_strong; border-radius: 4px; }
+QListView::indicator:checked, QTableView::indicator:checked, QTreeView::indicator:checked { background: $accent;
+  border-color: $accent; image: url($parts/check.svg); }
 QCheckBox::indicator:hover, QRadioButton::indicator:hover { border-color: $accent; }
 QCheckBox:focus::indicator, QRadioButton:focus::indicator { border-color: $accent; }
 QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($parts/check.svg); }
@@ -464,13 +470,16 @@ QTreeView, QListView, QTableView, QListWidget, QTreeWidget, QTableWidget { backg
   border-radius: 8px; outline: none; alternate-background-color: $surface; selection-background-color: $selection;
   selection-color: $text; }
 QTreeView::item, QListView::item, QTableView::item { padding: 4px; }
-QTreeView[sidebar="true"] { background: $sidebar; border: none; border-radius: 0; }
+QTreeView[sidebar="true"], QListView[sidebar="true"] { background: $sidebar; border: none; border-radius: 0; }
+QFrame[edge="true"] { background: $border; border: none; min-width: 1px; max-width: 1px; }
 QHeaderView { background: transparent; border: none; }
 QHeaderView::section { background: transparent; color: $quiet; border: none; border-bottom: 1px solid $border;
   padding: 6px 8px; }
 QTreeView[sidebar="true"] QHeaderView::section { padding: 6px 16px 6px 8px; }
 QTreeView[sidebar="true"] QHeaderView::section:first, QTreeView[sidebar="true"] QHeaderView::section:only-one {
   padding-left: 14px; }
+QHeaderView::section:vertical { border: none; padding: 0 8px; }
+QTableCornerButton::section { background: transparent; border: none; border-bottom: 1px solid $border; }
 QHeaderView::section:hover { color: $text; }
 QHeaderView::up-arrow { image: url($parts/chevron-up.svg); width: 10px; height: 10px; subcontrol-position: center right;
   right: 8px; }
@@ -484,6 +493,7 @@ QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; }
 QTabBar::tab:focus { color: $link; }
 
+QAbstractScrollArea::corner { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; margin: 0; }
 QScrollBar:vertical { width: 12px; }
 QScrollBar:horizontal { height: 12px; }

@@ -21,10 +21,11 @@ from guivm.views.messages import MessageBar
 
 if TYPE_CHECKING:
     from guivm.engine.job_types import DeletedVm
+    from guivm.engine.options.values import Place
     from guivm.engine.requests import VmRequest
 
 _SIMPLE = ("start", "shutdown", "reboot", "save", "reset", "force-off", "discard-saved")
-_HANDLED = frozenset((*_SIMPLE, "pause", "rename", "edit-notes", "autostart", "delete"))
+_HANDLED = frozenset((*_SIMPLE, "pause", "rename", "settings", "edit-notes", "autostart", "delete"))
 _ASKED_FIRST = ("reset", "force-off", "discard-saved")
 _SHOWN_NAME = 60
 
@@ -77,12 +78,29 @@ class VmCommands(QObject):
                 on = not all(vm.autostart for vm in vms)
                 for vm in vms:
                     self._submit(action_id, SetAutostart(vm.key, on))
+            case "settings":
+                self.show_settings(vms[0], window)
             case "rename" | "edit-notes" | "delete":
                 self._open_dialog(action_id, vms[0], window)
             case _ if action_id in _ASKED_FIRST:
                 self._ask_first(action_id, vms, window)
             case _:
                 self._submit_all(action_id, vms)
+
+    def show_settings(self, vm: VmInfo, window: QWidget, place: Place | None = None) -> None:
+        """The settings of a VM in their window, at ``place`` where one is named. One window per VM."""
+        from guivm.views.vm_settings.dialog import SettingsDialog
+
+        name = f"vm-settings {vm.key.host} {vm.key.uuid}"
+        open_already = window.findChild(SettingsDialog, name)
+        dialog = open_already or SettingsDialog(self._bridge, vm, window, place=place)
+        if open_already is None:
+            dialog.setObjectName(name)
+            dialog.show()
+        elif place is not None:
+            dialog.show_place(place)
+        dialog.raise_()
+        dialog.activateWindow()
 
     def create_sample(self, hosts: Sequence[HostInfo]) -> None:
         """Create and start the sample guest on this computer."""

@@ -1,0 +1,1 @@
+"""Reading, checking and applying the settings of a VM. Worker only."""

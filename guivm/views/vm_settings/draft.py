@@ -1,0 +1,301 @@
+"""The definition that is being edited, and what the forms show of it. GUI thread; never blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication, QObject, Signal
+
+from guivm.engine.options import catalogue
+from guivm.engine.options.changes import changes, revert
+from guivm.engine.options.new_disks import NewDisk
+from guivm.engine.options.option import Option, Resource, Situation, Value
+from guivm.engine.options.values import Change, ChangeKind, Place, SettingProblem, VmSettings
+from guivm.engine.xml.disk import Disk
+from guivm.engine.xml.document import XmlError
+from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.node import XmlNode
+from guivm.views.vm_settings.services import EditorServices
+
+NEW_DISK_BYTES = 20 << 30
+
+# Not in the definition: libvirt keeps it beside it.
+AUTOSTART = Place("system", "", "autostart")
+_UNDONE = {
+    ChangeKind.CHANGED: ChangeKind.CHANGED,
+    ChangeKind.ADDED: ChangeKind.REMOVED,
+    ChangeKind.REMOVED: ChangeKind.ADDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One entry of the list: a part of the machine, or one of its devices. ``node`` belongs to the draft."""
+
+    resource: Resource[Any]
+    node: XmlNode
+    index: int  # among its kind
+
+    @property
+    def device(self) -> str:
+        """What :class:`Place` calls it."""
+        if not self.resource.is_device:
+            return ""
+        return self.resource.identity(self.node) or str(self.index)
+
+    def place(self, option: str = "") -> Place:
+        return Place(self.resource.id, self.device, option)
+
+
+class Draft(QObject):
+    """Every edit goes through here. ``edited``: a value; ``rebuilt``: parts came or went, all nodes are new."""
+
+    edited = Signal()
+    rebuilt = Signal()
+    problemsChanged = Signal()
+
+    def __init__(self, settings: VmSettings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._base = DomainXml.parse(settings.xml)
+        self._domain = DomainXml.parse(settings.xml)
+        self._autostart = settings.autostart
+        self._changes: tuple[Change, ...] | None = ()
+        self._problems: tuple[SettingProblem, ...] = ()
+        self._invalid: dict[Place, str] = {}  # what was typed and cannot be stored
+        # Beside the definition: images to make at apply, and passphrases of encrypted ones that exist, by path.
+        self.new_disks: dict[str, NewDisk] = {}
+        self.passphrases: dict[str, str] = {}
+        self.services: EditorServices | None = None
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> VmSettings:
+        return self._settings
+
+    @property
+    def domain(self) -> DomainXml:
+        return self._domain
+
+    @property
+    def base(self) -> DomainXml:
+        """The definition as it was read."""
+        return self._base
+
+    @property
+    def situation(self) -> Situation:
+        return Situation(self._settings.facts, self._domain, is_running=self.is_running)
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._settings.live_xml)
+
+    @property
+    def xml(self) -> str:
+        return self._domain.to_text()
+
+    def planned_disks(self) -> tuple[NewDisk, ...]:
+        """Images that the definition names and that are still to be made."""
+        named = {disk.path for disk in self._domain.devices.disks}
+        return tuple(disk for path, disk in self.new_disks.items() if path in named)
+
+    def known_passphrases(self) -> tuple[tuple[str, str], ...]:
+        """Path and passphrase of encrypted images that the definition names and that exist."""
+        named = {disk.path for disk in self._domain.devices.disks if disk.source.encryption.exists}
+        return tuple(
+            (path, words) for path, words in self.passphrases.items() if path in named and path not in self.new_disks
+        )
+
+    @property
+    def autostart(self) -> bool:
+        return self._autostart
+
+    @property
+    def problems(self) -> tuple[SettingProblem, ...]:
+        typed = tuple(SettingProblem(place, message) for place, message in self._invalid.items())
+        return typed + self._problems
+
+    def problem_at(self, place: Place) -> SettingProblem | None:
+        """The worst of what is wrong with an option."""
+        found = [problem for problem in self.problems if problem.place == place]
+        return min(found, key=lambda problem: problem.is_warning, default=None)
+
+    def parts(self) -> list[Part]:
+        """In the order of the list."""
+        return [
+            Part(resource, node, index)
+            for resource in catalogue.RESOURCES
+            for index, node in enumerate(resource.nodes(self._domain))
+        ]
+
+    def part_at(self, place: Place) -> Part | None:
+        return next(
+            (p for p in self.parts() if p.resource.id == place.resource and p.device == place.device),
+            None,
+        )
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self.changes()) or self.xml != self._base.to_text()
+
+    def changes(self) -> tuple[Change, ...]:
+        """What an apply would change, in words."""
+        if self._changes is None:
+            self._changes = changes(self._base, self._domain)
+        if self._autostart != self._settings.autostart:
+            return (self._autostart_change(), *self._changes)
+        return self._changes
+
+    # --- editing --------------------------------------------------------------------------------------
+
+    def set_value(self, part: Part, option: Option[Any], value: Value | None) -> None:
+        """Store a value; what cannot be is kept as a problem beside the option, and the draft stays as it was."""
+        place = part.place(option.id)
+        had_problem = self._invalid.pop(place, None) is not None
+        identity = part.device
+        before = len(self.parts())
+        try:
+            option.set(part.node, value)
+        except (XmlError, ValueError) as error:
+            self._invalid[place] = str(error)
+            self.problemsChanged.emit()
+            return
+        self._changes = None
+        if had_problem:
+            self.problemsChanged.emit()
+        if part.device != identity or len(self.parts()) != before:
+            self.rebuilt.emit()
+        self.edited.emit()
+
+    def set_invalid(self, part: Part, option: Option[Any], message: str) -> None:
+        """What is being typed is no value at all."""
+        self._invalid[part.place(option.id)] = message
+        self.problemsChanged.emit()
+
+    def touch(self) -> None:
+        """The document was edited by a widget of its own."""
+        self._changes = None
+        self.edited.emit()
+
+    def rebuild(self) -> None:
+        """The same, and parts came or went."""
+        self._changes = None
+        self._invalid.clear()
+        self.rebuilt.emit()
+        self.edited.emit()
+        self.problemsChanged.emit()
+
+    def set_autostart(self, on: bool) -> None:
+        if on != self._autostart:
+            self._autostart = on
+            self.edited.emit()
+
+    def add(self, resource: Resource[Any]) -> Part:
+        """A new device with sensible values. Raises GuivmError or ValueError when there can be none."""
+        assert resource.add is not None
+        node = resource.add(self.situation)
+        if isinstance(node, Disk) and node.source_file:
+            self.new_disks[node.source_file] = NewDisk(node.source_file, NEW_DISK_BYTES)
+        self.rebuild()
+        return self.part_of(resource, node)
+
+    def part_of(self, resource: Resource[Any], node: XmlNode) -> Part:
+        """The part that a node of the document is; the last of its kind when it is none."""
+        nodes: Sequence[XmlNode] = resource.nodes(self._domain)
+        index = next((i for i, known in enumerate(nodes) if known.find() is node.find()), len(nodes) - 1)
+        return Part(resource, nodes[index], index)
+
+    def remove(self, part: Part) -> None:
+        assert part.resource.remove is not None
+        part.resource.remove(self._domain, part.node)
+        self.rebuild()
+
+    def revert(self, change: Change) -> None:
+        """Put back one of :meth:`changes`."""
+        if change.place == AUTOSTART:
+            self._autostart = self._settings.autostart
+        else:
+            revert(self._domain, self._base, change)
+        self.rebuild()
+
+    def revert_pending(self, change: Change) -> None:
+        """Take what the running VM has; ``change``: one of those that wait for the next start."""
+        revert(self._domain, DomainXml.parse(self._settings.live_xml), change)
+        self.rebuild()
+
+    def revert_all(self) -> None:
+        self._autostart = self._settings.autostart
+        self.set_xml(self._settings.xml)
+
+    def set_xml(self, text: str) -> None:
+        """Another document altogether, as edited by hand. Raises XmlError, and stays as it was."""
+        self._domain = DomainXml.parse(text)
+        self.rebuild()
+
+    def set_problems(self, problems: tuple[SettingProblem, ...]) -> None:
+        """What the engine found; see :class:`guivm.engine.requests.CheckSettings`."""
+        if problems != self._problems:
+            self._problems = problems
+            self.problemsChanged.emit()
+
+    # --- what is there now ----------------------------------------------------------------------------
+
+    def start_from(self, settings: VmSettings) -> None:
+        """What was read anew; edits that were not applied are gone."""
+        self._settings = settings
+        self._base = DomainXml.parse(settings.xml)
+        self._domain = DomainXml.parse(settings.xml)
+        self._autostart = settings.autostart
+        self.rebuild()
+
+    def follow(self, settings: VmSettings) -> bool:
+        """What was read anew, edits kept; False when the definition is another and there are edits to lose."""
+        if settings.xml == self._settings.xml:
+            if self._autostart == self._settings.autostart:
+                self._autostart = settings.autostart
+            self._settings = settings
+            self._changes = None
+            self.edited.emit()
+        elif self.is_changed:
+            return False
+        else:
+            self.start_from(settings)
+        return True
+
+    def rebase(self, settings: VmSettings) -> tuple[Change, ...]:
+        """Start from what was read anew, and make the same edits there; those that could not be are answered."""
+        wanted, edited, autostart = self.changes(), self._domain, self._autostart
+        moved = autostart != self._settings.autostart
+        self._settings = settings
+        self._base = DomainXml.parse(settings.xml)
+        self._domain = DomainXml.parse(settings.xml)
+        self._autostart = autostart if moved else settings.autostart
+        for change in wanted:
+            # To put back, in the new document, what the edited one has there.
+            undone = replace(change, kind=_UNDONE[change.kind], old=change.new, new=change.old)
+            if change.place != AUTOSTART:
+                revert(self._domain, edited, undone)
+        left = {(change.place, change.kind) for change in changes(edited, self._domain)}
+        gone = {(place.resource, place.device) for place, kind in left if kind is ChangeKind.REMOVED}
+        self.rebuild()
+        return tuple(
+            change
+            for change in wanted
+            if (change.place, _UNDONE[change.kind]) in left or (change.place.resource, change.place.device) in gone
+        )
+
+    def _autostart_change(self) -> Change:
+        def words(on: bool) -> str:
+            return QCoreApplication.translate("Draft", "yes") if on else QCoreApplication.translate("Draft", "no")
+
+        return Change(
+            AUTOSTART,
+            ChangeKind.CHANGED,
+            QCoreApplication.translate("Draft", "System"),
+            QCoreApplication.translate("Draft", "Start with the host"),
+            words(self._settings.autostart),
+            words(self._autostart),
+        )

@@ -1,0 +1,152 @@
+"""Small fields that the widgets of single options are made of. GUI thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
+
+from guivm.engine.options.option import Item, Value
+from guivm.views.forms import SizeSpin, pad_spin, plain_label, plain_tooltip
+from guivm.views.theme import GRID
+from guivm.views.vm_settings.editors import translated
+
+FIELD_WIDTH = 36 * GRID
+LABEL_WIDTH = 14 * GRID
+
+
+class _RoomyDelegate(QStyledItemDelegate):
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        size = super().sizeHint(option, index)
+        return QSize(size.width() + 2 * GRID, max(size.height(), 4 * GRID))
+
+
+class ItemBox(QComboBox):
+    """One of the catalogue's items; what cannot be had is greyed and says why. The wheel changes nothing."""
+
+    picked = Signal(object)  # the value
+
+    def __init__(self, name: str, accessible: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setAccessibleName(accessible)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(FIELD_WIDTH)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setItemDelegate(_RoomyDelegate(self))
+        self._rows = QStandardItemModel(self)
+        self.setModel(self._rows)
+        self._items: tuple[Item, ...] = ()
+        self.activated.connect(self._on_activated)
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return self._items
+
+    def show_items(self, items: Sequence[Item], *, notes: bool = False) -> None:
+        """``notes``: each note stands behind its label; a refusal always does."""
+        new = tuple(items)
+        if new == self._items:
+            return
+        self._items = new
+        self._rows.clear()
+        for item in new:
+            words = translated(item.refusal) or (translated(item.note) if notes else "")
+            row = QStandardItem(translated(item.label) + (f"  –  {words}" if words else ""))
+            row.setEnabled(not item.refusal)
+            row.setToolTip(plain_tooltip(translated(item.refusal) or translated(item.note)))
+            self._rows.appendRow(row)
+
+    def show_value(self, value: Value | None) -> None:
+        index = next((i for i, item in enumerate(self._items) if item.value == value), -1)
+        if index < 0 and value is not None:
+            self._items = (*self._items, Item(value, str(value)))
+            self._rows.appendRow(QStandardItem(str(value)))
+            index = len(self._items) - 1
+        self.setCurrentIndex(index)
+
+    @property
+    def value(self) -> Value | None:
+        index = self.currentIndex()
+        return self._items[index].value if 0 <= index < len(self._items) else None
+
+    @Slot(int)
+    def _on_activated(self, index: int) -> None:
+        if 0 <= index < len(self._items):
+            self.picked.emit(self._items[index].value)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class QuietSpin(QSpinBox):
+    """A number; the wheel scrolls the page."""
+
+    def __init__(self, name: str, accessible: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setAccessibleName(accessible)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setKeyboardTracking(False)
+        pad_spin(self)
+
+    def show_value(self, value: int) -> None:
+        self.blockSignals(True)
+        self.setValue(value)
+        self.blockSignals(False)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class QuietSize(SizeSpin):
+    """An amount in MiB and GiB; the wheel scrolls the page."""
+
+    def __init__(self, name: str, accessible: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setAccessibleName(accessible)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setKeyboardTracking(False)
+        self.setMinimumWidth(18 * GRID)
+
+    def show_value(self, value: int) -> None:
+        self.blockSignals(True)
+        self.setValue(value)
+        self.blockSignals(False)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+def labelled(text: str, field: QWidget, parent: QWidget, *, stretch: bool = False) -> QWidget:
+    """A field with its label before it, in one line of its own; labels of such lines have one width."""
+    line = QWidget(parent)
+    label = plain_label(text, line)
+    label.setMinimumWidth(LABEL_WIDTH)
+    label.setBuddy(field)
+    row = QHBoxLayout(line)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(GRID)
+    row.addWidget(label)
+    row.addWidget(field, 1 if stretch else 0)
+    if not stretch:
+        row.addStretch(1)
+    return line
+
+
+def quiet_label(text: str, parent: QWidget) -> QLabel:
+    """Words of less weight, over several lines where they must."""
+    label = plain_label(text, parent, wrap=True)
+    label.setProperty("role", "caption")
+    return label

@@ -23,6 +23,7 @@ HOST = HostId("qemu:///session")
 def refusal(code: int = libvirt.VIR_ERR_INTERNAL_ERROR, words: str = "refused for the test") -> libvirt.libvirtError:
     """A libvirtError as libvirt would raise it."""
     error = libvirt.libvirtError(words)
+    error.args = (words,)  # it takes the thread's last error for its text where there was one
     error.err = (code, libvirt.VIR_FROM_QEMU, words, libvirt.VIR_ERR_ERROR, None, None, None, -1, -1)
     return error
 

@@ -16,7 +16,7 @@ HOST = HostId("test:///operations")
 KEY = VmKey(HOST, "6695eb01-f6a4-8304-79aa-97f2502e193f")
 
 
-_BASES = (rq.Request, rq.VmRequest, rq.HostRequest)
+_BASES = (rq.Request, rq.VmRequest, rq.HostRequest, rq.NetworkRequest)
 REQUESTS: list[type[rq.Request[object]]] = [
     kind for kind in vars(rq).values() if isinstance(kind, type) and issubclass(kind, rq.Request) and kind not in _BASES
 ]

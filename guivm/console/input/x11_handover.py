@@ -127,17 +127,13 @@ class Handover(QObject):
         """The devices that hold the key down: one, if any."""
         listed = self._x.ask(self._xi.opcode, _LIST_DEVICES)
         devices = [struct.unpack_from("=4xBxB", listed, 32 + 8 * index) for index in range(listed[8])]
-        return [number for number, use in devices if use == _SLAVE_KEYBOARD and self._holds(number)]
-
-    def _holds(self, device: int) -> bool:
-        state = self._x.ask(self._xi.opcode, _QUERY_DEVICE_STATE, bytes((device, 0, 0, 0)))
-        place = 32
-        for _ in range(state[8]):
-            kind, size = state[place : place + 2]
-            if kind == _KEY_CLASS:
-                return _is_set(state[place + 4 :], self._keycode)
-            place += size
-        return False
+        asked = {
+            number: self._x.send(self._xi.opcode, _QUERY_DEVICE_STATE, bytes((number, 0, 0, 0)), replies=True)
+            for number, use in devices
+            if use == _SLAVE_KEYBOARD
+        }
+        states = {number: self._x.reply(sequence) for number, sequence in asked.items()}
+        return [number for number, state in states.items() if _holds(state, self._keycode)]
 
     def _find_missing(self, state: int) -> list[int]:
         """A key for each modifier that is no longer down."""
@@ -266,5 +262,12 @@ class Handover(QObject):
             return False
 
 
-def _is_set(keys: bytes, keycode: int) -> bool:
-    return bool(keys[keycode >> 3] >> (keycode & 7) & 1)
+def _holds(state: bytes, keycode: int) -> bool:
+    """``state``: the reply to QueryDeviceState."""
+    place = 32
+    for _ in range(state[8]):
+        kind, size = state[place : place + 2]
+        if kind == _KEY_CLASS:
+            return bool(state[place + 4 + (keycode >> 3)] >> (keycode & 7) & 1)
+        place += size
+    return False

@@ -111,13 +111,16 @@ class XConnection:
         return _send(self._xcb, self._handle, opcode, data, body, replies=replies)
 
     def ask(self, opcode: int, data: int = 0, body: bytes = b"") -> bytes:
-        """A request and its reply, which it waits for; XError when there is an error instead."""
-        sequence = self.send(opcode, data, body, replies=True)
+        """A request and its reply: see ``reply``."""
+        return self.reply(self.send(opcode, data, body, replies=True))
+
+    def reply(self, sequence: int) -> bytes:
+        """The reply to what was sent, which it waits for; XError when there is an error instead."""
         error = c_void_p()
         return self._taken(self._xcb.xcb_wait_for_reply(self._handle, sequence, byref(error)), error.value)
 
     def poll_reply(self, sequence: int) -> bytes | None:
-        """The reply to what was sent; None while it has not come. XError as with ``ask``."""
+        """As ``reply``, without waiting: None while it has not come."""
         answer, error = c_void_p(), c_void_p()
         if not self._xcb.xcb_poll_for_reply(self._handle, sequence, byref(answer), byref(error)):
             return None

@@ -130,9 +130,9 @@ BOOT: Resource[DomainXml] = Resource(
             N("Boot order"),
             N(
                 "The devices the firmware tries, one after the other; a disc above the disk starts the installer "
-                "each time (in text: “vda, sda, 52:54:00:12:34:56”)."
+                "each time."
             ),
-            Custom("boot-order"),
+            Custom("boot-order", "vda, sda, 52:54:00:12:34:56"),
             _get_order,
             _set_order,
             default=N("the firmware's own order"),

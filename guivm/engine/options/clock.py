@@ -145,10 +145,10 @@ OPTIONS: tuple[Option[DomainXml], ...] = (
         "timers",
         N("Timers"),
         N(
-            "Which clocks the guest finds and what happens to ticks it missed (“rtc=catchup, hpet=off”); the defaults "
+            "Which clocks the guest finds and what happens to ticks it missed; the defaults "
             "suit nearly everybody, and an HPET costs CPU time."
         ),
-        Custom("timers"),
+        Custom("timers", "rtc=catchup, hpet=off"),
         get_timers,
         set_timers,
         more=True,

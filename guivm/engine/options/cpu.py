@@ -234,7 +234,7 @@ CPU: Resource[DomainXml] = Resource(
                 "Sockets x cores x threads, as the guest sees them: licences may count sockets, and Windows Home uses "
                 "only one; speed hardly changes."
             ),
-            Custom("cpu-topology"),
+            Custom("cpu-topology", "1x4x2"),
             processors.get_topology,
             processors.set_topology,
             default=N("one socket for each CPU"),
@@ -294,11 +294,8 @@ CPU: Resource[DomainXml] = Resource(
         Option(
             "features",
             N("Features"),
-            N(
-                "Single features of the processor added or taken away (“+pcid, -hle”); one that is missing stops the "
-                "start."
-            ),
-            Custom("cpu-features"),
+            N("Single features of the processor added or taken away; one that is missing stops the start."),
+            Custom("cpu-features", "+pcid, -hle"),
             processors.get_features,
             processors.set_features,
             more=True,
@@ -360,10 +357,10 @@ CPU: Resource[DomainXml] = Resource(
             "pinning",
             N("Pinning"),
             N(
-                "Ties each CPU to some of the host's (“0:0-3,1:2”), for steady timing; what is tied cannot get out of "
+                "Ties each CPU to some of the host's, for steady timing; what is tied cannot get out of "
                 "the way of other work there."
             ),
-            Custom("cpu-pinning"),
+            Custom("cpu-pinning", "0:0-3,1:2"),
             processors.get_pinning,
             processors.set_pinning,
             more=True,
@@ -439,11 +436,11 @@ CPU: Resource[DomainXml] = Resource(
             "numa",
             N("NUMA nodes"),
             N(
-                "Divides CPUs and memory into nodes (“0-1=1 GiB; 2-3=1 GiB”) as big servers have them; their sum is "
+                "Divides CPUs and memory into nodes as big servers have them; their sum is "
                 "the "
                 "memory, and uneven ones slow the guest."
             ),
-            Custom("numa"),
+            Custom("numa", "0-1=1 GiB; 2-3=1 GiB"),
             processors.get_numa,
             processors.set_numa,
             more=True,

@@ -285,10 +285,9 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         N("Reachable at"),
         N(
             "“none” and “socket” are for this computer alone; at an address anybody who reaches it may look and "
-            "type: 0.0.0.0 is every network, so set a password and TLS. As a text: none, socket, address:IP, "
-            "network:NAME."
+            "type: 0.0.0.0 is every network, so set a password and TLS."
         ),
-        Custom("listen"),
+        Custom("listen", "none, socket, address:IP, network:NAME"),
         get_listen,
         set_listen,
         shown=_is_server,

@@ -8,7 +8,7 @@ from typing import Any
 
 from guivm.engine.options import catalogue
 from guivm.engine.options.changes import changes
-from guivm.engine.options.option import Choice, Option, Resource, Secret, Situation, Switch
+from guivm.engine.options.option import Choice, Custom, Option, Resource, Secret, Situation, Switch
 from guivm.engine.options.text import parse, show
 from guivm.engine.options.values import Change, ChangeKind, VmSettings
 from guivm.engine.xml.diff import unified
@@ -166,7 +166,7 @@ class Draft:
         try:
             value = option.get(node)
         except XmlError as error:
-            return ListedOption(option.id, "", "", option.help, str(error), option.live)
+            return ListedOption(option.id, "", "", _help(option), str(error), option.live)
         choices: tuple[str, ...] = ()
         if isinstance(option.editor, Choice):
             items = option.editor.items(situation, node)
@@ -177,11 +177,17 @@ class Draft:
             option.id,
             "" if isinstance(option.editor, Secret) else _typed(value),
             show(option, value, situation, node),
-            option.help,
+            _help(option),
             option.refusal(situation, node),
             option.live,
             choices,
         )
+
+
+def _help(option: Option[Any]) -> str:
+    """With the text form of what the window has a widget for."""
+    form = option.editor.form if isinstance(option.editor, Custom) else ""
+    return f"{option.help} ({form})" if form else option.help
 
 
 def _typed(value: object) -> str:

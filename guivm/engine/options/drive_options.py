@@ -69,7 +69,7 @@ def source_option(label: str, help_text: str, live: bool) -> Option[Disk]:
         "source",
         label,
         help_text,
-        Custom("disk-source"),
+        Custom("disk-source", "/PATH, volume:POOL/NAME"),
         get_source,
         set_source,
         live=live,

@@ -152,7 +152,11 @@ def set_source(disk: Disk, value: Value | None) -> None:
 
 def _forget_source(disk: Disk) -> None:
     policy = disk.startup_policy
-    disk.source.remove()
+    element = disk.source.find()
+    if element is not None:
+        tail = element.tail
+        element.clear()  # its place among the others stays: a source that is put back differs in nothing
+        element.tail = tail
     disk.backing_store.remove()
     disk.mirror.remove()
     disk.startup_policy = policy

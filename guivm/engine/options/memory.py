@@ -227,7 +227,7 @@ MEMORY: Resource[DomainXml] = Resource(
             "maximum",
             N("Memory"),
             N("What the guest starts with; the host gives it out as the guest first uses it, and seldom gets it back."),
-            Custom("memory-amount"),
+            Custom("memory-amount", "4 GiB"),
             _get_maximum,
             _set_maximum,
             keywords="ram size maximum gigabytes",

@@ -294,10 +294,9 @@ _OPTIONS: tuple[Option[Interface], ...] = (
         N("Connected to"),
         N(
             "Where its packets go: user mode and NAT hide the guest behind the host, a bridge or macvtap puts it on "
-            "your network for all to see. As a text: user, network:NAME, bridge:NAME, direct:CARD:bridge, "
-            "hostdev:ADDRESS, none."
+            "your network for all to see."
         ),
-        Custom("nic-mode"),
+        Custom("nic-mode", "user, network:NAME, bridge:NAME, direct:CARD:bridge, hostdev:ADDRESS, none"),
         nic_modes.get_mode,
         nic_modes.set_mode,
         live=True,
@@ -345,9 +344,9 @@ _OPTIONS: tuple[Option[Interface], ...] = (
         N("Port forwards"),
         N(
             "Ports of the host that lead into the guest; at 127.0.0.1 only this computer reaches them, at 0.0.0.0 or "
-            "* every computer of the network does. As a text: tcp:127.0.0.1:2222:22,…"
+            "* every computer of the network does."
         ),
-        Custom("port-forwards"),
+        Custom("port-forwards", "tcp:127.0.0.1:2222:22,…"),
         get_forwards,
         set_forwards,
         live=True,

@@ -123,9 +123,10 @@ class HostPath:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A widget of its own in the window, found there by this name; on the command line a text."""
+    """A widget of its own in the window, found there by this name; on the command line a text, which ``form`` shows."""
 
     name: str
+    form: str = ""  # 'user, network:NAME'
 
 
 Editor: TypeAlias = Switch | Choice | Number | Size | Line | Block | Secret | HostPath | Custom

@@ -24,12 +24,12 @@ BOOT: Option[HostDevice] = Option(
 
 
 def device_option(
-    editor: str,
+    editor: Custom,
     help_text: str,
     get: Callable[[HostDevice], Value | None],
     write: Callable[[HostDevice, Value | None], None],
 ) -> Option[HostDevice]:
-    return Option("device", N("Device"), help_text, Custom(editor), get, write, keywords="host physical pass-through")
+    return Option("device", N("Device"), help_text, editor, get, write, keywords="host physical pass-through")
 
 
 def of_type(*kinds: str) -> Callable[[DomainXml], list[HostDevice]]:

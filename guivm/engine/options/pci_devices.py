@@ -12,7 +12,7 @@ from typing import Any
 from guivm.engine.options.devices import dropping, may_have, words
 from guivm.engine.options.facts import HostFacts, HostPciDevice
 from guivm.engine.options.nic_modes import parse_pci
-from guivm.engine.options.option import Group, Item, N, Option, Resource, Situation, Switch, Value, stored
+from guivm.engine.options.option import Custom, Group, Item, N, Option, Resource, Situation, Switch, Value, stored
 from guivm.engine.options.passthrough import BOOT, device_option, named, of_type
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.hostdev import HostDevice
@@ -201,10 +201,10 @@ def _set_rom(hostdev: HostDevice, value: Value | None) -> None:
 
 _PCI_OPTIONS = (
     device_option(
-        "pci-device",
+        Custom("pci-device", "0000:01:00.0"),
         N(
             "Danger: the guest drives real hardware at full speed, the host loses it and its whole IOMMU group, and "
-            "the VM can neither be saved nor moved. As a text: 0000:01:00.0."
+            "the VM can neither be saved nor moved."
         ),
         _get_pci,
         _set_pci,
@@ -235,10 +235,10 @@ _PCI_OPTIONS = (
 )
 _MDEV_OPTIONS = (
     device_option(
-        "mdev",
+        Custom("mdev", "its UUID"),
         N(
             "A slice of a device that the host shares out, such as a graphics card; the VM cannot be saved while it "
-            "has it. As a text: its UUID."
+            "has it."
         ),
         _get_mdev,
         _set_mdev,

@@ -195,7 +195,7 @@ SYSTEM: Resource[DomainXml] = Resource(
                 "BIOS starts anything old, UEFI is what today's PCs have, and Secure Boot starts only signed systems "
                 "(Windows 11 asks for it); a system installed under one seldom starts under the other."
             ),
-            Custom("firmware"),
+            Custom("firmware", "bios, uefi, uefi-secure"),
             get_firmware,
             set_firmware,
             default=N("the machine's own (BIOS on PCs)"),

@@ -23,7 +23,7 @@ from guivm.engine.options.devices import (
     words,
 )
 from guivm.engine.options.facts import HostUsbDevice
-from guivm.engine.options.option import Group, Item, N, Option, Resource, Situation, Value, stored
+from guivm.engine.options.option import Custom, Group, Item, N, Option, Resource, Situation, Value, stored
 from guivm.engine.options.passthrough import BOOT, device_option, named, of_type
 from guivm.engine.xml.chardev import RedirectedUsb
 from guivm.engine.xml.hostdev import HostDevice, HostDeviceSource
@@ -134,11 +134,8 @@ _POLICY: Option[HostDevice] = Option(
 
 _USB_OPTIONS = (
     device_option(
-        "usb-device",
-        N(
-            "The host loses it while the VM runs; a bad device or driver can harm the guest only. As a text: "
-            "046d:c52b, or 046d:c52b@1.4 for one of two alike."
-        ),
+        Custom("usb-device", "046d:c52b, 046d:c52b@1.4 for one of two alike"),
+        N("The host loses it while the VM runs; a bad device or driver can harm the guest only."),
         _get_usb,
         _set_usb,
     ),

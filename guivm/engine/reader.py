@@ -216,17 +216,17 @@ class Reader:
             )
 
     def _read(self, domain: libvirt.virDomain, known: _Known | None, found: tuple[int, int] | None) -> VmInfo:
-        state, reason = domain.state(0) if found is None else found
         texts = texts_of(domain.XMLDesc(0))
         uuid = texts.uuid or domain.UUIDString()
         if known:
             persistent = uuid not in known.transient
             autostart = uuid in known.autostart
             saved = uuid in known.saved
+            state, reason = domain.state(0) if found is None else found
         else:
             persistent = bool(domain.isPersistent())
             autostart = persistent and bool(domain.autostart())
-            saved = persistent and state == _SHUTOFF and _has_saved_state(domain)
+            state, reason, saved = _state_now(domain, may_be_saved=persistent)
         shown, why = observed(state, reason, has_saved_state=saved)
         return VmInfo(
             key=VmKey(self._host, uuid),
@@ -366,6 +366,22 @@ def _with_states(connection: libvirt.virConnect) -> list[_Found]:
         (domain, (values["state.state"], values.get("state.reason", 0)) if "state.state" in values else None)
         for domain, values in stats
     ]
+
+
+def _state_now(domain: libvirt.virDomain, *, may_be_saved: bool) -> tuple[int, int, bool]:
+    """virDomainState, its reason, and whether there is a saved state: as they were at one moment.
+
+    A VM that is being restored is first off with a saved state, then on without: asked in between, it would be off
+    with none.
+    """
+    while True:
+        state, reason = domain.state(0)
+        if state != _SHUTOFF or not may_be_saved:
+            return state, reason, False
+        if _has_saved_state(domain):
+            return state, reason, True
+        if tuple(domain.state(0)) == (state, reason):
+            return state, reason, False
 
 
 def _has_saved_state(domain: libvirt.virDomain) -> bool:

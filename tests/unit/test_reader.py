@@ -292,3 +292,16 @@ def test_a_driver_without_bulk_calls_is_read_one_by_one_at_once(missing: str) ->
 )
 def test_when_the_list_is_shown_before_all_is_read(elapsed_s: float, done: int, total: int, late: bool) -> None:
     assert is_late(elapsed_s, done, total, 0.1) is late
+
+
+class _BeingRestored(OneDomain):
+    """Off and saved when its state is asked for; on, its saved state used up, when that is."""
+
+    def hasManagedSaveImage(self, _flags: int) -> int:
+        self._state = 1
+        return 0
+
+
+def test_a_vm_that_is_being_restored_is_never_off() -> None:
+    host = ManyDomains(_BeingRestored("a"), refuses="filters")
+    assert [vm.state for vm in host.reader().read_all(1000.0).vms] == [S.RUNNING]

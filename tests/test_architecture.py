@@ -18,7 +18,18 @@ QT = ("PySide6", "shiboken6", "PyQt6", "PyQt5")
 LIBVIRT = ("libvirt", "libvirt_qemu", "libvirtmod", "libvirtaio")
 PURE_ENGINE = {
     f"guivm.engine.{name}"
-    for name in ("types", "job_types", "requests", "jobs", "events", "api", "options", "xml", "networks.values")
+    for name in (
+        "types",
+        "job_types",
+        "requests",
+        "jobs",
+        "events",
+        "api",
+        "options",
+        "xml",
+        "networks.values",
+        "networks.rules",
+    )
 }
 
 # A room and what it must not import.

@@ -222,20 +222,19 @@ def _edited(spec: NetworkSpec, arguments: argparse.Namespace) -> NetworkSpec:
     """``spec`` with what the options say."""
     from guivm.engine.networks.values import FixedAddress, NetworkMode
 
-    texts = {
-        name: "" if value == "none" else value
-        for name, value in (
-            ("ipv4", arguments.ipv4),
-            ("dhcp4", arguments.dhcp),
-            ("ipv6", arguments.ipv6),
-            ("dhcp6", arguments.dhcp6),
-            ("device", arguments.device),
-            ("domain", arguments.domain),
-            ("bridge", arguments.bridge),
-        )
-        if value is not None
-    }
-    spec = replace(spec, **texts)
+    def text(given: str | None, was: str) -> str:
+        return was if given is None else "" if given == "none" else given
+
+    spec = replace(
+        spec,
+        ipv4=text(arguments.ipv4, spec.ipv4),
+        dhcp4=text(arguments.dhcp, spec.dhcp4),
+        ipv6=text(arguments.ipv6, spec.ipv6),
+        dhcp6=text(arguments.dhcp6, spec.dhcp6),
+        device=text(arguments.device, spec.device),
+        domain=text(arguments.domain, spec.domain),
+        bridge=text(arguments.bridge, spec.bridge),
+    )
     if arguments.mode is not None:
         spec = replace(spec, mode=NetworkMode(arguments.mode))
     if arguments.autostart is not None:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from guivm.engine import requests as rq
+from guivm.engine.options.new_disks import CreatedDisk, NewDisk
 
 # Request → (title of the job, "… could not …" sentence); {} is the name of the VM or host.
 _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
@@ -70,7 +71,7 @@ def subject(request: rq.Request[Any], vm_name: str, host_label: str) -> str:
             return deleted.name
         case rq.InspectMedia(path=path) | rq.MeasureImage(path=path):
             return path.name
-        case rq.CreateDisk(disk=rq.NewDisk(path=name)) | rq.DiscardDisk(created=rq.CreatedDisk(path=name)):
+        case rq.CreateDisk(disk=NewDisk(path=name)) | rq.DiscardDisk(created=CreatedDisk(path=name)):
             return PurePosixPath(name).name
         case rq.CheckNetwork(spec=network) | rq.CreateNetwork(spec=network):
             return network.name

@@ -80,6 +80,8 @@ SPECS: tuple[ActionSpec, ...] = (
                N("Actions", "Start a tiny Linux that needs no installation")),
     ActionSpec("connect", Group.FILE, N("Actions", "Connect to a host…"), "host", "", "", section=1),
     ActionSpec("disconnect", Group.FILE, N("Actions", "Disconnect from host"), "", "", "", _always, section=1),
+    ActionSpec("networks", Group.FILE, N("Actions", "Virtual Networks…"), "network", "",
+               N("Actions", "Networks between virtual machines, the host and the world"), section=1),
     ActionSpec("preferences", Group.FILE, N("Actions", "Preferences…"), "preferences", "Ctrl+,", "", section=2),
     ActionSpec("quit", Group.FILE, N("Actions", "Quit"), "quit", "Ctrl+Q",
                N("Actions", "Close the window; virtual machines go on running"), section=3),

@@ -150,6 +150,7 @@ class MainWindow(QMainWindow):
         self.pages.actionRequested.connect(self.run_action)
         self.pages.reattachRequested.connect(self._on_reattach)
         self.pages.consoleShown.connect(self.console_actions.follow)
+        self.pages.changesRequested.connect(self._on_changes_requested)
         self.consoles.actionRequested.connect(self._on_console_action)
         self.consoles.changed.connect(self._on_selection)
         self.commands.appeared.connect(self._on_appeared)
@@ -285,6 +286,12 @@ class MainWindow(QMainWindow):
             self._run_console_action(action_id, selected)
         else:
             self._run_view_action(action_id)
+
+    @Slot(object)
+    def _on_changes_requested(self, key: VmKey) -> None:
+        vm = self._bridge.engine.vm(key)
+        if vm is not None:
+            self.commands.show_changes(vm, self)
 
     def _run_console_action(self, action_id: str, selected: tuple[VmInfo, ...]) -> None:
         """For the console of what is selected; it is shown first where it stands in this window."""

@@ -27,6 +27,7 @@ class Pages(QStackedWidget):
     actionRequested = Signal(str)  # of the console
     reattachRequested = Signal()
     consoleShown = Signal(object)  # ConsolePage
+    changesRequested = Signal(object)  # VmKey
     retryRequested = Signal(object)  # HostInfo
 
     def __init__(
@@ -51,6 +52,7 @@ class Pages(QStackedWidget):
             page.deck.actionRequested.connect(self.actionRequested)
             page.deck.reattachRequested.connect(self.reattachRequested)
             page.deck.shown.connect(self.consoleShown)
+            page.changesRequested.connect(self.changesRequested)
             page.serial.actionRequested.connect(self.actionRequested)
             page.show_page(self._settings.get(PAGE))
             self.addWidget(page)

@@ -43,7 +43,7 @@ class PendingBadge(QToolButton):
         self._timer.timeout.connect(self._read)
         self.clicked.connect(self._on_clicked)
         bridge.jobChanged.connect(self._on_job)
-        self.hide()
+        self._show(0)
 
     @property
     def count(self) -> int:
@@ -94,8 +94,8 @@ class PendingBadge(QToolButton):
             if count == 1
             else self.tr("{n} changes wait for the next start").format(n=count)
         )
-        self.setText(text if count else "")
-        self.setAccessibleName(text if count else "")
+        self.setText(f" {text}" if count else "")  # the style leaves no room behind the icon
+        self.setAccessibleName(text)
         self.setVisible(count > 0)
 
     @Slot()

@@ -97,10 +97,17 @@ class VmCommands(QObject):
         if open_already is None:
             dialog.setObjectName(name)
             dialog.show()
-        elif place is not None:
+            return
+        if place is not None:
             dialog.show_place(place)
         dialog.raise_()
         dialog.activateWindow()
+
+    def show_changes(self, vm: VmInfo, window: QWidget) -> None:
+        """What was changed of a VM and waits for its next start, in its settings."""
+        from guivm.views.vm_settings.dialog import CHANGES
+
+        self.show_settings(vm, window, CHANGES)
 
     def create_sample(self, hosts: Sequence[HostInfo]) -> None:
         """Create and start the sample guest on this computer."""

@@ -21,6 +21,7 @@ from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.console_page import ConsolePage
 from guivm.views.overview_page import OverviewPage
+from guivm.views.pending_badge import PendingBadge
 from guivm.views.serial_deck import SerialDeck
 from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
@@ -132,6 +133,7 @@ class VmPage(QWidget):
     """Shows one VM at a time."""
 
     pageChanged = Signal(str)  # a name of PAGES
+    changesRequested = Signal(object)  # VmKey: show what waits for its next start
 
     def __init__(
         self, bridge: Bridge, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None
@@ -158,6 +160,8 @@ class VmPage(QWidget):
         self._stack.addWidget(self.overview)
         self._stack.addWidget(self.deck)
         self._stack.addWidget(self.serial)
+        self.badge = PendingBadge(bridge, self)
+        self.badge.showRequested.connect(self.changesRequested)
         self._strip = self._make_strip(actions)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -198,6 +202,7 @@ class VmPage(QWidget):
         self._vm = vm
         self._detached = detached
         self.header.set_vm(vm, host_label)
+        self.badge.set_vm(vm)
         self.overview.set_vm(vm)
         self._show_current()
 
@@ -244,6 +249,7 @@ class VmPage(QWidget):
         layout.setSpacing(GRID // 2)
         layout.addWidget(self.tabs, 0, Qt.AlignmentFlag.AlignBottom)
         layout.addStretch(1)
+        layout.addWidget(self.badge)
         for action_id in ("detach-console", "fullscreen"):
             button = QToolButton(strip)
             button.setDefaultAction(actions.action(action_id))

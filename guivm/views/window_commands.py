@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from guivm.engine.types import HostState, VmInfo
+from guivm.engine.types import HostId, HostState, VmInfo
 from guivm.views.actions import ActionRegistry
 from guivm.views.bridge import Bridge
 from guivm.views.settings import EXTRA_HOSTS, Settings
 
-_HANDLED = frozenset({"new", "open", "connect", "disconnect", "preferences", "shortcuts", "about"})
+_HANDLED = frozenset({"new", "open", "connect", "disconnect", "networks", "preferences", "shortcuts", "about"})
 
 
 class WindowCommands(QObject):
@@ -37,13 +38,11 @@ class WindowCommands(QObject):
             case "open":
                 self._choose_file(window)
             case "connect":
-                from guivm.views.dialogs.connect_host import ConnectDialog
-
-                connect = ConnectDialog(window)
-                connect.chosen.connect(self._on_host_chosen)
-                connect.open()
+                self._connect_to_host(window)
             case "disconnect":
                 self._disconnect_hosts(selection)
+            case "networks":
+                self.show_networks(window, selection[0].key.host if selection else None)
             case "preferences":
                 from guivm.views.dialogs.preferences import PreferencesDialog
 
@@ -68,6 +67,21 @@ class WindowCommands(QObject):
         if path is not None:
             dialog.preselect(path)
         dialog.open()
+
+    def show_networks(self, window: QWidget, host: HostId | None = None) -> None:
+        """The virtual networks, those of ``host`` first."""
+        from guivm.views.dialogs.networks import NetworksDialog
+
+        dialog = NetworksDialog(self._bridge, host, window)
+        dialog.connectRequested.connect(partial(self._connect_to_host, window))
+        dialog.show()
+
+    def _connect_to_host(self, window: QWidget) -> None:
+        from guivm.views.dialogs.connect_host import ConnectDialog
+
+        connect = ConnectDialog(window)
+        connect.chosen.connect(self._on_host_chosen)
+        connect.open()
 
     def _choose_file(self, window: QWidget) -> None:
         from PySide6.QtWidgets import QFileDialog

@@ -13,13 +13,17 @@ import pytest
 
 from guivm.engine.context import HandlerContext
 from guivm.engine.jobs import Job
-from guivm.engine.options.new_disk_xml import new_secret_uuid
+from guivm.engine.operations import start
+from guivm.engine.options.new_disk_xml import new_secret_uuid, write_new_disk
 from guivm.engine.options.new_disks import CreatedDisk, NewDisk
-from guivm.engine.requests import CreateDisk, DiscardDisk, MeasureImage
+from guivm.engine.requests import ApplySettings, CheckSettings, CreateDisk, DiscardDisk, MeasureImage, Start
 from guivm.engine.settings import new_disks
+from guivm.engine.settings.applying import apply_settings
+from guivm.engine.settings.checking import check_settings
 from guivm.engine.settings.new_disks import create_disk, discard_disk, disk_problem, measure_image
 from guivm.engine.types import HostId, HostInfo, HostState, VmKey
-from guivm.errors import CancelledError, NoSpaceError, OperationError, UnsupportedError
+from guivm.engine.xml.domain import DomainXml
+from guivm.errors import CancelledError, NoSpaceError, OperationError, UnsupportedError, WrongStateError
 from tests.helpers.daemon import SessionDaemon
 
 PASSPHRASE = "correct horse & “battery” staple"
@@ -214,3 +218,69 @@ def test_another_computer_is_refused_in_words(context: HandlerContext, tmp_path:
     away = replace(context, host=HostInfo(host, host, "Elsewhere", HostState.CONNECTED, is_local=False))
     with pytest.raises(UnsupportedError):
         make(away, NewDisk(str(tmp_path / "a.qcow2"), SIZE))
+
+
+# --- the whole way ----------------------------------------------------------------------------------------
+
+BARE = """
+<domain type='qemu'>
+  <name>encrypted</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices>
+</domain>"""
+
+
+@pytest.fixture
+def bare(context: HandlerContext) -> Iterator[libvirt.virDomain]:
+    domain = context.connection.defineXML(BARE)
+    yield domain
+    if domain.isActive():
+        domain.destroy()
+    domain.undefine()
+
+
+def with_disk(xml: str, disk: NewDisk) -> str:
+    domain = DomainXml.parse(xml)
+    added = domain.devices.disks.add()
+    added.type, added.device, added.target_dev, added.target_bus = "file", "disk", "vda", "virtio"
+    write_new_disk(added, disk)
+    return domain.to_text()
+
+
+def test_a_machine_starts_from_its_new_encrypted_disk(
+    context: HandlerContext, bare: libvirt.virDomain, tmp_path: Path
+) -> None:
+    key = VmKey(context.host.id, bare.UUIDString())
+    disk = NewDisk(str(tmp_path / "root.qcow2"), SIZE, passphrase=PASSPHRASE, secret_uuid=new_secret_uuid())
+    base = bare.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    wanted = with_disk(base, disk)
+    problems = check_settings(context, CheckSettings(key, wanted, (replace(disk, passphrase="", secret_uuid=""),)))
+    assert not [problem for problem in problems if problem.place.resource == "disk"]
+    assert any("no file" in problem.message for problem in check_settings(context, CheckSettings(key, wanted)))
+    made = make(context, disk)
+    result = apply_settings(context, ApplySettings(key, base, wanted))
+    assert PASSPHRASE not in result.xml
+    bare.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    assert bare.isActive()
+    bare.destroy()
+    discard(context, made)
+
+
+def test_a_disk_that_cannot_be_made_is_told_beside_the_drive(
+    context: HandlerContext, bare: libvirt.virDomain, tmp_path: Path
+) -> None:
+    key = VmKey(context.host.id, bare.UUIDString())
+    disk = NewDisk(str(tmp_path / "none" / "root.qcow2"), SIZE)
+    xml = with_disk(bare.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), disk)
+    messages = [p.message for p in check_settings(context, CheckSettings(key, xml, (disk,))) if p.place.device == "vda"]
+    assert any("no folder" in message for message in messages)
+
+
+def test_variables_as_new_only_from_off(context: HandlerContext, bare: libvirt.virDomain) -> None:
+    key = VmKey(context.host.id, bare.UUIDString())
+    bare.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+    with pytest.raises(WrongStateError):
+        start(context, Start(key, reset_nvram=True))
+    bare.destroy()
+    start(context, Start(key, reset_nvram=True))
+    assert bare.isActive()

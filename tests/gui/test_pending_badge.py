@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from guivm.engine import requests as rq
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
+from guivm.views.main_window import MainWindow
 from guivm.views.pending_badge import PendingBadge
+from guivm.views.settings import Settings
+from guivm.views.vm_settings.dialog import SettingsDialog
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN, with_difference
 
@@ -66,3 +70,22 @@ def test_what_cannot_be_found_out_is_not_told(qtbot: QtBot, fake_engine: FakeEng
     show(badge, fake_engine, key)
     qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ReadPending)))
     assert badge.isHidden()
+
+
+def test_the_main_window_leads_from_the_badge_to_the_changes(
+    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge, settings: Settings
+) -> None:
+    key = fake_engine.add_vm("web", VmState.RUNNING)
+    fake_engine.settings.put(key, DOMAIN, with_difference(DOMAIN))
+    window = MainWindow(bridge, settings)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitUntil(lambda: window.table.rowCount() > 0)
+    window.select_vm(key)
+    badge = window.vm_page.badge
+    qtbot.waitUntil(lambda: badge.count > 0)
+    badge.click()
+    qtbot.waitUntil(lambda: window.findChild(QWidget, "changes-page") is not None)
+    dialog = window.findChild(SettingsDialog)
+    assert isinstance(dialog, SettingsDialog)
+    assert dialog.frame.title.text() == "Changes"

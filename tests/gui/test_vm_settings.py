@@ -13,12 +13,14 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QLineEdit, QPushBut
 from pytestqt.qtbot import QtBot
 
 from guivm.engine import requests as rq
+from guivm.engine.options.new_disks import NewDisk
 from guivm.engine.options.values import ChangeKind, Place, SettingProblem
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.vm_settings.dialog import CHANGES, XML, SettingsDialog
 from guivm.views.vm_settings.draft import AUTOSTART, Draft
+from guivm.views.vm_settings.form import OptionForm
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN, with_difference
 
@@ -95,6 +97,7 @@ def test_opens_with_its_parts_and_nothing_to_apply(open_settings: Open) -> None:
     assert titles(window)[:4] == ["System", "Boot", "CPU", "Memory"]
     assert {"Drive vda", "Drive vdb", "CD drive sda"} <= set(titles(window))
     assert window.frame.title.text() == "System"
+    assert window.windowTitle() == "Settings of “web”"
     assert not window.frame.apply_button.isEnabled()
     assert window.frame.later_button.isHidden()  # it is off: there is no later
 
@@ -199,8 +202,8 @@ def test_a_problem_stands_beside_its_field_and_keeps_apply_from_working(
     qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
 ) -> None:
     place = Place("system", "", "title")
-    fake_engine.settings.problems = (SettingProblem(place, "Somebody else is called that."),)
     window = open_settings()
+    fake_engine.settings.problems = (SettingProblem(place, "Somebody else is called that."),)
     set_title(window, "Mail server")
     qtbot.waitUntil(lambda: draft_of(window).problem_at(place) is not None)
     assert window.form is not None
@@ -209,6 +212,19 @@ def test_a_problem_stands_beside_its_field_and_keeps_apply_from_working(
     assert row.note.problem == "Somebody else is called that."
     assert not window.frame.apply_button.isEnabled()
     assert window.frame.status.problem == "System: Somebody else is called that."
+
+
+def test_what_was_wrong_before_is_told_and_keeps_no_other_edit_back(
+    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    place = Place("memory", "", "maximum")
+    fake_engine.settings.problems = (SettingProblem(place, "The host has less memory than that."),)
+    window = open_settings()
+    qtbot.waitUntil(lambda: draft_of(window).problem_at(place) is not None)
+    set_title(window, "Mail server")
+    window.apply()
+    qtbot.waitUntil(lambda: not draft_of(window).is_changed)
+    assert draft_of(window).base.title == "Mail server"
 
 
 def test_what_only_an_administrator_can_mend_comes_with_its_command(
@@ -344,6 +360,16 @@ def test_a_duplicated_card_has_a_mac_address_of_its_own(open_settings: Open) -> 
     assert second.source_network == "default"
 
 
+def test_one_form_at_a_time(open_settings: Open) -> None:
+    window = open_settings()
+    set_title(window, "Mail server")
+    window.show_place(CHANGES)
+    draft_of(window).revert(draft_of(window).changes()[0])
+    window.show_place(Place("memory"))
+    shown = [form for form in window.findChildren(OptionForm) if form.isVisible()]
+    assert [form.part.resource.id for form in shown] == ["memory"]
+
+
 # --- changes ----------------------------------------------------------------------------------------------
 
 
@@ -408,6 +434,23 @@ def test_shut_down_and_apply_stores_then_waits_for_the_guest(
     assert vm.state is VmState.RUNNING
 
 
+def test_nothing_restarts_for_edits_that_cannot_be_stored(
+    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    window = open_settings(VmState.RUNNING)
+    fake_engine.settings.problems = (SettingProblem(Place("system", "", "title"), "Not that title."),)
+    set_title(window, "Mail server")
+    qtbot.waitUntil(lambda: bool(draft_of(window).problems))
+    window.show_place(CHANGES)
+    click(window, "restart-now")
+    assert window.frame.strip.error is not None
+    fake_engine.settings.problems = ()
+    draft_of(window).set_problems(())
+    window.apply()
+    qtbot.waitUntil(lambda: not draft_of(window).is_changed)
+    assert not fake_engine.requests_of(rq.ShutDown)
+
+
 def test_a_restart_that_was_called_off_starts_nothing(
     qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
 ) -> None:
@@ -423,6 +466,49 @@ def test_a_restart_that_was_called_off_starts_nothing(
         fake_engine.release()
     assert not fake_engine.requests_of(rq.Start)
     assert window.frame.banner.text == ""
+
+
+def test_a_vm_is_started_again_though_its_settings_were_closed(
+    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge, key: VmKey
+) -> None:
+    fake_engine.change_vm(key, state=VmState.RUNNING)
+    fake_engine.settings.put(key, DOMAIN, with_difference(DOMAIN))
+    vm = fake_engine.vm(key)
+    assert vm is not None
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    window = SettingsDialog(bridge, vm, owner, place=CHANGES)
+    window.show()
+    qtbot.waitUntil(lambda: bool(window.pending))
+    fake_engine.hold(rq.ShutDown)
+    window.restart.ask(start_again=True, applies_first=False)
+    question(qtbot, window).accept()
+    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ShutDown)))
+    with qtbot.waitSignal(window.destroyed):
+        window.close()
+    fake_engine.release()
+    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.Start)))
+    qtbot.waitUntil(lambda: not owner.children())
+
+
+def test_new_images_are_made_first_and_taken_back_when_the_rest_is_refused(
+    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    window = open_settings(place=Place("disk", "vdb"))
+    draft = draft_of(window)
+    disk = next(disk for disk in draft.domain.devices.disks if disk.target_dev == "vdb")
+    disk.source_file = "/images/new.qcow2"
+    draft.new_disks["/images/new.qcow2"] = NewDisk("/images/new.qcow2", 1 << 30)
+    draft.touch()
+    fake_engine.fail_next(rq.ApplySettings, OperationError("libvirt refused it."))
+    window.apply()
+    qtbot.waitUntil(lambda: window.frame.strip.error is not None)
+    kinds = [type(r) for r in fake_engine.requests if isinstance(r, rq.CreateDisk | rq.ApplySettings | rq.DiscardDisk)]
+    assert kinds == [rq.CreateDisk, rq.ApplySettings, rq.DiscardDisk]
+    window.apply()
+    qtbot.waitUntil(lambda: not draft.is_changed)
+    assert not draft.new_disks
+    assert len(fake_engine.requests_of(rq.DiscardDisk)) == 1
 
 
 # --- other programs ---------------------------------------------------------------------------------------
@@ -536,6 +622,16 @@ def test_what_is_being_applied_is_waited_for(qtbot: QtBot, fake_engine: FakeEngi
     fake_engine.fail_held(OperationError("libvirt refused it."))
     qtbot.waitUntil(window.isVisible)
     assert window.frame.strip.error is not None
+
+
+def test_the_focus_alone_leaves_no_page(qtbot: QtBot, open_settings: Open) -> None:
+    window = open_settings(place=CHANGES)
+    window.frame.list.setFocus()
+    window.frame.search.setFocus()
+    window.frame.list.setFocus()
+    assert window.frame.title.text() == "Changes"
+    QTest.keyClick(window.frame.list, Qt.Key.Key_Down)
+    assert window.frame.title.text() == "Boot"
 
 
 def test_keyboard_alone_is_enough(qtbot: QtBot, open_settings: Open) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
+from guivm.engine.options.values import Place
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
 from guivm.views.vm_settings.dialog import XML, SettingsDialog
@@ -30,7 +32,8 @@ def window(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge) -> Iterator[Se
     dialog.show()
     qtbot.waitUntil(lambda: dialog.findChild(XmlPage) is not None)
     yield dialog
-    dialog.deleteLater()
+    if shiboken6.isValid(dialog):
+        dialog.deleteLater()
 
 
 @pytest.fixture
@@ -103,6 +106,22 @@ def test_an_edit_elsewhere_is_shown_unless_the_text_is_being_edited(window: Sett
     window.draft.domain.title = "Print server"
     window.draft.touch()
     assert "File server" in page.editor.toPlainText()
+
+
+def test_a_text_that_is_not_used_yet_is_kept_and_asked_about(
+    qtbot: QtBot, window: SettingsDialog, page: XmlPage
+) -> None:
+    edit(page, "Web server", "Mail server")
+    window.show_place(Place("memory"))
+    assert window.frame.title.text() == "Memory"
+    window.show_place(XML)
+    assert page.isVisible()
+    assert "Mail server" in page.editor.toPlainText()
+    window.close()
+    question = window.findChild(QDialog, "confirm")
+    assert isinstance(question, QDialog)
+    with qtbot.waitSignal(window.destroyed):
+        question.accept()
 
 
 def test_find_by_keyboard_goes_round(qtbot: QtBot, page: XmlPage) -> None:

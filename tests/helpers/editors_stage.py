@@ -93,9 +93,7 @@ def host(**changes: object) -> HostFacts:
 
 def make_draft(xml: str = MACHINE, known: HostFacts | None = None, *, live_xml: str = "") -> Draft:
     host_id = HostId("qemu:///system")
-    return Draft(
-        VmSettings(VmKey(host_id, UUID), xml, live_xml, host() if known is None else known, autostart=False)
-    )
+    return Draft(VmSettings(VmKey(host_id, UUID), xml, live_xml, host() if known is None else known, autostart=False))
 
 
 def part_of(draft: Draft, resource: str, index: int = 0) -> Part:

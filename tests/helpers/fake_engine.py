@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from guivm.engine import requests as rq
-from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, Listener, VmsChanged, VmsReset
+from guivm.engine.events import (
+    EngineEvent,
+    HostChanged,
+    HostRemoved,
+    JobChanged,
+    Listener,
+    NetworksChanged,
+    VmsChanged,
+    VmsReset,
+)
 from guivm.engine.job_types import (
     ConsoleEndpoint,
     DeletedVm,
@@ -34,6 +43,7 @@ from guivm.engine.job_types import (
     VmDetails,
 )
 from guivm.engine.jobs import Job, JobInfo
+from guivm.engine.options.new_disks import CreatedDisk, ImageSize
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey, VmState
 from guivm.errors import (
     GuivmError,
@@ -46,6 +56,7 @@ from guivm.errors import (
 )
 
 if TYPE_CHECKING:
+    from tests.helpers.fake_networks import FakeNetworks
     from tests.helpers.settings_stage import FakeSettings
 
 T = TypeVar("T")
@@ -88,6 +99,7 @@ class FakeEngine:
             images_free_bytes=84 * GIB,
         )
         self._settings: FakeSettings | None = None
+        self._networks: FakeNetworks | None = None
         self._listeners: list[Listener] = []
         self._hosts: dict[HostId, HostInfo] = {}
         self._vms: dict[VmKey, VmInfo] = {}
@@ -108,6 +120,15 @@ class FakeEngine:
         if self._settings is None:
             self._settings = FakeSettings()
         return self._settings
+
+    @property
+    def networks(self) -> FakeNetworks:
+        """Its virtual networks."""
+        from tests.helpers.fake_networks import FakeNetworks
+
+        if self._networks is None:
+            self._networks = FakeNetworks(lambda host: self.emit(NetworksChanged(host)))
+        return self._networks
 
     def add_vm(
         self,
@@ -329,6 +350,14 @@ class FakeEngine:
 
                 running = self._existing(key).state.is_active
                 return answer(self.settings, request, self.capabilities, running=running)
+            case rq.CreateDisk(disk=disk):
+                return CreatedDisk(disk.path, 1, 2, disk.secret_uuid)
+            case rq.DiscardDisk():
+                return None
+            case rq.MeasureImage(path=path):
+                return ImageSize(str(path), "qcow2", 20 * GIB, 3 * GIB)
+            case rq.ListNetworks() | rq.ProposeNetwork() | rq.CheckNetwork() | rq.CreateNetwork() | rq.NetworkRequest():
+                return self.networks.answer(request)
             case rq.ReadCapabilities(host):
                 return replace(self.capabilities, host=host)
             case rq.InspectMedia(_, path):

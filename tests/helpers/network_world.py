@@ -58,6 +58,7 @@ class NetworkWorld:
         self.root = Path(tempfile.mkdtemp(prefix="gv-", dir="/tmp"))
         for name in _PLACES:
             (self.root / name).mkdir(mode=0o700)
+        (self.root / "lib").chmod(0o755)  # dnsmasq reads its fixed addresses there as another user
         (self.root / "places").write_text("".join(f"{name} {place}\n" for name, place in _PLACES.items()), "ascii")
         (self.root / "etc" / "qemu.conf").write_text(_QEMU_CONF, "ascii")
         (self.root / "etc" / "libvirtd.conf").write_text('auth_unix_ro = "none"\nauth_unix_rw = "none"\n', "ascii")

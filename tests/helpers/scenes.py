@@ -56,6 +56,7 @@ def scenes(settings: Settings) -> dict[str, Scene]:
     console = ConsoleScenes(settings, maker.console, maker.source, lambda: maker.engine, settle, _wait_for)
     return {
         "main-overview": maker.overview,
+        "main-pending": maker.pending,
         "main-console": lambda: maker.console("web"),
         "main-console-captured": maker.console_captured,
         "main-console-paused": lambda: maker.console("Windows 11"),
@@ -178,6 +179,18 @@ class _Maker:
     def overview(self) -> QWidget:
         window = self._selected("web")
         _wait_for_thumbnail(window)
+        return window
+
+    def pending(self) -> QWidget:
+        """A running VM for which something waits."""
+        from tests.helpers.settings_stage import DOMAIN, with_difference
+
+        window = self._window()
+        self.engine.settings.put(self.keys["web"], DOMAIN, with_difference(DOMAIN))
+        window.select_vm(self.keys["web"])
+        window.show_page("overview")
+        _wait_for_thumbnail(window)
+        _wait_for(lambda: window.vm_page.badge.count > 0)
         return window
 
     def console(self, name: str) -> MainWindow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QApplication, QDialog, QPushButton, QWidget
+from PySide6.QtWidgets import QDialog, QPushButton, QWidget
 
 from guivm.engine.options.values import Place, SettingProblem
 from guivm.engine.types import VmState
@@ -78,10 +78,6 @@ class SettingsScenes:
         dialog.show_place(place)
         self._settle()
         return dialog
-
-    def _top(self) -> QWidget:
-        self._settle()
-        return [w for w in QApplication.topLevelWidgets() if isinstance(w, QDialog) and w.isVisible()][-1]
 
     def _edit(self, dialog: SettingsDialog) -> None:
         """Three edits: one that can be live, one that cannot, one device more."""
@@ -182,7 +178,10 @@ class SettingsScenes:
         assert page is not None
         page.editor.setPlainText(page.editor.toPlainText().replace("4194304", "8388608"))
         page.ask_to_use()
-        return self._top()
+        self._settle()
+        found = page.findChild(QDialog, "use-text")
+        assert isinstance(found, QDialog)
+        return found
 
     def add(self, kind: str) -> QWidget:
         from guivm.views.vm_settings.add_hardware import AddHardwareDialog
@@ -199,7 +198,10 @@ class SettingsScenes:
     def help(self) -> QWidget:
         dialog = self._at(Place("disk", "vda"))
         dialog.frame.help_button.click()
-        return self._top()
+        self._settle()
+        found = dialog.findChild(QDialog, "settings-help")
+        assert isinstance(found, QDialog)
+        return found
 
     def conflict(self) -> QWidget:
         dialog = self._dialog()

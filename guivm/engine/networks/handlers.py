@@ -315,16 +315,16 @@ def delete_network(context: HandlerContext, request: DeleteNetwork) -> None:
             f"The network “{clean_line(name)}” is used by {whose}.",
             advice="Give their network cards another one first.",
         )
-    active, persistent = bool(network.isActive()), bool(network.isPersistent())
-    text, autostart = definition_text(network), persistent and bool(network.autostart())
-    if persistent:
-        network.undefine()
-    if not active:
+    persistent = bool(network.isPersistent())
+    was_active = bool(network.isActive())
+    if was_active:
+        network.destroy()  # first: not every driver forgets a network that runs
+    if not persistent:
         return
     try:
-        network.destroy()
+        network.undefine()
     except libvirt.libvirtError:
-        with contextlib.suppress(libvirt.libvirtError):
-            if persistent:
-                context.connection.networkDefineXML(text).setAutostart(int(autostart))
+        if was_active:
+            with contextlib.suppress(libvirt.libvirtError):
+                network.create()
         raise

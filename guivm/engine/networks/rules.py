@@ -104,12 +104,12 @@ def usual_range(subnet: Interface) -> str:
     if subnet.version == 6:
         high = min(high, low + 0x1FF)
         low = min(low + 0xFF, high)
-    if low <= subnet.ip <= high:
+    if int(low) <= int(subnet.ip) <= int(high):
         if int(subnet.ip) - int(low) > int(high) - int(subnet.ip):
             high = subnet.ip - 1
         else:
             low = subnet.ip + 1
-    return f"{low} – {high}" if low <= high else ""
+    return f"{low} – {high}" if int(low) <= int(high) else ""
 
 
 def _edges(network: Subnet) -> Range:

@@ -24,6 +24,7 @@ from guivm.engine.options.option import Option
 from guivm.engine.xml.device import BootableDevice
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.hostdev import HostDevice
 from guivm.engine.xml.interface import Interface
 from guivm.text import clean_line
 from guivm.views.icons import Tint, icon
@@ -75,10 +76,16 @@ def _kind(device: BootableDevice) -> str:
 def _title(word: str, device: BootableDevice) -> str:
     kind = translated(describe_device(device))
     detail = PurePosixPath(source_text(device)).name if isinstance(device, Disk) else ""
+    if isinstance(device, HostDevice):
+        source = device.source
+        is_usb = source.vendor_id is not None and source.product_id is not None
+        detail = f"{source.vendor_id:04x}:{source.product_id:04x}" if is_usb else source.address.pci
     return clean_line(f"{kind[:1].upper()}{kind[1:]} {word}" + (f"  ·  {detail}" if detail else ""), 120)
 
 
 def _icon(device: BootableDevice) -> str:
+    if isinstance(device, HostDevice) and device.type != "usb":
+        return "pci"
     return {"cdrom": "cd", "floppy": "floppy", "network": "network", "host": "usb"}.get(_kind(device), "disk")
 
 
@@ -136,7 +143,7 @@ class BootModel(QAbstractListModel):
         if role != Qt.ItemDataRole.CheckStateRole or not index.isValid():
             return False
         entry = self._entries[index.row()]
-        on = Qt.CheckState(value) is Qt.CheckState.Checked  # type: ignore[call-overload]  # Qt hands an int or an enum
+        on = Qt.CheckState(value) is Qt.CheckState.Checked
         self._entries[index.row()] = replace(entry, is_on=on)
         self._tell()
         return True

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QButtonGroup, QFrame, QRadioButton, QVBoxLayout, QWidget
 
 from guivm.views.forms import ToneLabel
@@ -17,9 +18,10 @@ _INDENT = 3 * GRID
 class _Card:
     button: QRadioButton
     note: ToneLabel
-    body: QWidget | None
+    make: Callable[[QWidget], QWidget] | None
     rule: QFrame
     box: QWidget
+    body: QWidget | None = None
 
 
 class Cards(QFrame):
@@ -39,8 +41,8 @@ class Cards(QFrame):
         self._column.setSpacing(0)
         self._group.buttonClicked.connect(self._on_clicked)
 
-    def add(self, key: str, title: str, note: str = "", body: QWidget | None = None) -> None:
-        """Append a line. ``body`` is shown while it is the chosen one."""
+    def add(self, key: str, title: str, note: str = "", make: Callable[[QWidget], QWidget] | None = None) -> None:
+        """Append a line. ``make`` is asked for what stands under it when it is first the chosen one."""
         rule = QFrame(self)
         rule.setProperty("rule", True)
         rule.setVisible(bool(self._cards))
@@ -57,14 +59,9 @@ class Cards(QFrame):
         column.setSpacing(2)
         column.addWidget(button)
         column.addWidget(label)
-        if body is not None:
-            body.setParent(box)
-            body.setContentsMargins(_INDENT, GRID, 0, GRID // 2)
-            column.addWidget(body)
-            body.hide()
         self._column.addWidget(rule)
         self._column.addWidget(box)
-        self._cards[key] = _Card(button, label, body, rule, box)
+        self._cards[key] = _Card(button, label, make, rule, box)
         self.describe(key, note)
         if len(self._cards) == 1:
             self.setFocusProxy(button)
@@ -82,10 +79,21 @@ class Cards(QFrame):
                 card.button.setChecked(known == key)
             self._group.setExclusive(True)
         for known, card in self._cards.items():
+            if known == key and card.body is None and card.make is not None:
+                card.body = self._made(card.make, card.box)
             if card.body is not None:
                 card.body.setVisible(known == key)
         if key in self._cards:
             self.setFocusProxy(self._cards[key].button)
+
+    @staticmethod
+    def _made(make: Callable[[QWidget], QWidget], box: QWidget) -> QWidget:
+        body = make(box)
+        body.setContentsMargins(_INDENT, GRID, 0, GRID // 2)
+        column = box.layout()
+        assert column is not None
+        column.addWidget(body)
+        return body
 
     def describe(self, key: str, note: str, refusal: str = "") -> None:
         """Say what a line is, or why it cannot be chosen here."""
@@ -113,6 +121,3 @@ class Cards(QFrame):
         key = str(button.property("key"))
         self.choose(key)
         self.chosen.emit(key)
-
-    def focus(self) -> None:
-        self._group.checkedButton().setFocus(Qt.FocusReason.OtherFocusReason)

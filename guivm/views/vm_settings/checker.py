@@ -42,6 +42,19 @@ class Checker(QObject):
         """True while what is shown may not be all."""
         return self._timer.isActive() or self._job is not None
 
+    def check_base(self) -> None:
+        """The definition as it was read: what is wrong with it keeps no other edit back."""
+        base = self._draft.settings.xml
+
+        def done(problems: tuple[SettingProblem, ...]) -> None:
+            if self._draft.settings.xml == base:
+                self._draft.set_inherited(problems)
+
+        def failed(_error: GuivmError) -> None:
+            """Apply will say it."""
+
+        self._bridge.submit(CheckSettings(self._draft.settings.key, base), self, done, failed)
+
     @Slot()
     def check(self) -> None:
         """Now rather than in a moment."""

@@ -171,8 +171,8 @@ class _Cells(QStyledItemDelegate):
             return
         model = index.model()
         assert isinstance(model, PinningModel)
-        tokens = tokens_for(option.palette)  # type: ignore[attr-defined]  # the stubs leave out inherited fields
-        rect: QRect = option.rect  # type: ignore[attr-defined]
+        tokens = tokens_for(option.palette)
+        rect: QRect = option.rect
         side = 16
         box = QRect(rect.center().x() - side // 2 + 1, rect.center().y() - side // 2 + 1, side, side)
         painter.save()
@@ -181,7 +181,7 @@ class _Cells(QStyledItemDelegate):
         painter.setPen(QPen(tokens.accent if on and pinned else tokens.border_strong, 1))
         painter.setBrush(tokens.accent if on and pinned else tokens.pressed if on else tokens.card)
         painter.drawRoundedRect(box, 4, 4)
-        if option.state & QStyle.StateFlag.State_HasFocus:  # type: ignore[attr-defined]
+        if option.state & QStyle.StateFlag.State_HasFocus:
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(tokens.link, 2))
             painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 6, 6)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QSize, Qt, Slot
+from PySide6.QtCore import QItemSelection, QSize, Qt, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QPushButton, QVBoxLayout, QWidget
 
-from guivm.engine.options.values import AppliedSettings, Change, PendingChanges, Place, Reach, VmSettings
+from guivm.engine.options.values import AppliedSettings, Change, Place, Reach, VmSettings
 from guivm.engine.requests import ReadPending, ReadSettings
 from guivm.engine.types import VmInfo
 from guivm.errors import ChangedOutsideError, GuivmError
@@ -41,8 +41,6 @@ class SettingsDialog(QDialog):
         super().__init__(parent, Qt.WindowType.Window)
         self.setObjectName("vm-settings")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(self.tr("Settings of “{name}”").format(name=clean_line(vm.name, 60)))
-        self.setAccessibleName(self.windowTitle())
         self._bridge = bridge
         self._vm = vm
         self._wanted = place
@@ -59,7 +57,7 @@ class SettingsDialog(QDialog):
         self.frame = SettingsFrame(self)
         self._search = Search(self.frame, self._filter, self)
         self._run = ApplyRun(bridge, vm.key, self)
-        self.hardware = HardwareActions(self.frame, self)
+        self.hardware = HardwareActions(self.frame, self.current_part, self)
         self.restart = Restart(bridge, vm, self.frame.banner, self)
         self._watch = Watch(bridge, vm.key, self)
         self._connect()
@@ -73,14 +71,15 @@ class SettingsDialog(QDialog):
     def _connect(self) -> None:
         frame = self.frame
         frame.list.setModel(self._filter)
-        frame.list.selectionModel().currentChanged.connect(self._on_current)
+        # Not currentChanged: the list makes a row current when it gets the focus.
+        frame.list.selectionModel().selectionChanged.connect(self._on_chosen)
         self._search.found.connect(self._show_current)
         frame.add_button.clicked.connect(self.hardware.add)
         frame.changes_button.clicked.connect(self.show_changes)
         frame.xml_button.clicked.connect(self.show_xml)
         frame.help_button.clicked.connect(self._on_help)
-        frame.duplicate_button.clicked.connect(self._on_duplicate)
-        frame.remove_button.clicked.connect(self._on_remove)
+        frame.duplicate_button.clicked.connect(self.hardware.duplicate)
+        frame.remove_button.clicked.connect(self.hardware.remove)
         self.hardware.placeRequested.connect(self.show_place)
         frame.strip.retryRequested.connect(self.reload)
         frame.close_button.clicked.connect(self.close)
@@ -123,7 +122,6 @@ class SettingsDialog(QDialog):
             self.draft.edited.connect(self._on_edited)
             self.draft.problemsChanged.connect(self._on_edited)
             frame.pages.setCurrentWidget(frame.area)
-            frame.list.setFocus(Qt.FocusReason.OtherFocusReason)
         elif self._rebasing:
             lost = self.draft.rebase(settings)
             frame.banner.tell(Mood.CARE if lost else Mood.DONE, *rebased_words(lost))
@@ -133,12 +131,13 @@ class SettingsDialog(QDialog):
         frame.pages.setEnabled(True)
         self._read_pending()
         assert self._checker is not None
-        self._checker.check()
+        self._checker.check_base()
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self.show_place(wanted)
-        if self._form is None and not frame.list.currentIndex().isValid() and frame.pages.count() == 2:
+        if frame.pages.currentWidget() is frame.area and self.current_part() is None:
             frame.list.setCurrentIndex(self._filter.index(0, 0))
+            frame.list.setFocus(Qt.FocusReason.OtherFocusReason)
         self._update()
         self.restart.on_applied()
 
@@ -153,7 +152,7 @@ class SettingsDialog(QDialog):
     def _read_again(self) -> None:
         """The VM is not what it was: started, shut down, changed by somebody."""
         if self.draft is not None and not self._applying:
-            self._bridge.submit(ReadSettings(self._vm.key), self, self._on_news, _ignore)
+            self._bridge.submit(ReadSettings(self._vm.key), self, self._on_news, _skip)
 
     def _on_news(self, settings: VmSettings) -> None:
         if self.draft is None or self._applying:
@@ -176,12 +175,9 @@ class SettingsDialog(QDialog):
     def _read_pending(self) -> None:
         assert self.draft is not None
         if self.draft.is_running:
-            self._bridge.submit(ReadPending(self._vm.key), self, self._on_pending, _ignore)
+            self._bridge.submit(ReadPending(self._vm.key), self, lambda found: self._set_pending(found.changes), _skip)
         else:
             self._set_pending(())
-
-    def _on_pending(self, pending: PendingChanges) -> None:
-        self._set_pending(pending.changes)
 
     def _set_pending(self, changes: tuple[Change, ...]) -> None:
         from guivm.views.vm_settings.changes_page import ChangesPage
@@ -227,12 +223,14 @@ class SettingsDialog(QDialog):
                     self._form.reveal(place.option, self.frame.area, focus=True)
 
     def current_part(self) -> Part | None:
-        part = self.frame.list.currentIndex().data(PART_ROLE)
+        """The part that is shown; None while a page for all of them is."""
+        chosen = self.frame.list.selectionModel().selectedIndexes()
+        part = chosen[0].data(PART_ROLE) if chosen else None
         return part if isinstance(part, Part) else None
 
-    @Slot(QModelIndex, QModelIndex)
-    def _on_current(self, current: QModelIndex) -> None:
-        if current.isValid():
+    @Slot(QItemSelection)
+    def _on_chosen(self, chosen: QItemSelection) -> None:
+        if not chosen.isEmpty():
             self._show_current()
 
     @Slot()
@@ -242,8 +240,7 @@ class SettingsDialog(QDialog):
         if part is None or self.draft is None:
             return
         frame = self.frame
-        frame.forget_page()
-        frame.pages.setCurrentWidget(frame.area)
+        frame.show_form()
         for button in (frame.changes_button, frame.xml_button):
             button.setChecked(False)
         if self._form is None or self._form.part != part:
@@ -281,21 +278,12 @@ class SettingsDialog(QDialog):
 
     def _update(self) -> None:
         """Buttons and the line beside them."""
+        name = self.draft.base.name if self.draft is not None else None
+        self.setWindowTitle(self.tr("Settings of “{name}”").format(name=clean_line(name or self._vm.name, 60)))
+        self.setAccessibleName(self.windowTitle())
         self.frame.show_state(self.draft, self.current_part(), self._pending, applying=self._applying)
 
     # --- devices and pages ----------------------------------------------------------------------------
-
-    @Slot()
-    def _on_duplicate(self) -> None:
-        part = self.current_part()
-        if part is not None:
-            self.hardware.duplicate(part)
-
-    @Slot()
-    def _on_remove(self) -> None:
-        part = self.current_part()
-        if part is not None:
-            self.hardware.remove(part)
 
     @Slot()
     def _on_help(self) -> None:
@@ -325,7 +313,7 @@ class SettingsDialog(QDialog):
             return
         from guivm.views.vm_settings.xml_page import XmlPage
 
-        self._show_page(XmlPage(self.draft, self), self.frame.xml_button, self.tr("XML"))
+        self._show_page(self.frame.edited_xml or XmlPage(self.draft, self), self.frame.xml_button, self.tr("XML"))
 
     def _show_page(self, page: QWidget, button: QPushButton, title: str) -> None:
         """Another view of the whole definition, instead of a form."""
@@ -339,13 +327,18 @@ class SettingsDialog(QDialog):
 
     @Slot()
     def _on_shut_down(self) -> None:
-        assert self.draft is not None
-        self.restart.ask(start_again=False, applies_first=self.draft.is_changed)
+        self._ask_to_restart(start_again=False)
 
     @Slot()
     def _on_restart(self) -> None:
+        self._ask_to_restart(start_again=True)
+
+    def _ask_to_restart(self, *, start_again: bool) -> None:
         assert self.draft is not None
-        self.restart.ask(start_again=True, applies_first=self.draft.is_changed)
+        if self.draft.is_changed and not self.frame.apply_button.isEnabled():
+            self.frame.strip.show_error(GuivmError(self.tr("What is not applied yet cannot be stored as it is.")))
+        else:
+            self.restart.ask(start_again=start_again, applies_first=self.draft.is_changed)
 
     # --- applying -------------------------------------------------------------------------------------
 
@@ -361,6 +354,7 @@ class SettingsDialog(QDialog):
 
     def _apply(self, *, live: bool) -> None:
         if self.draft is None or not self.frame.apply_button.isEnabled():
+            self.restart.forget()
             return
         self._applying = True
         self.frame.strip.clear()
@@ -419,7 +413,8 @@ class SettingsDialog(QDialog):
             self._closes_after = True
             self.hide()
             return
-        if self.draft is not None and self.draft.is_changed and self.isVisible() and not self._is_gone:
+        edited = self.draft is not None and (self.draft.is_changed or self.frame.edited_xml is not None)
+        if edited and self.isVisible() and not self._is_gone:
             event.ignore()
             self._ask_to_discard()
             return
@@ -442,11 +437,13 @@ class SettingsDialog(QDialog):
     def _discard(self) -> None:
         assert self.draft is not None
         self.draft.revert_all()
+        if self.frame.edited_xml is not None:
+            self.frame.edited_xml.put_back()
         self.close()
 
     def reject(self) -> None:  # Escape
         self.close()
 
 
-def _ignore(_error: GuivmError) -> None:
+def _skip(_error: GuivmError) -> None:
     """What waits is shown when it can be found out; that it cannot is no news here."""

@@ -41,22 +41,19 @@ class DiskSourceEditor(CustomEditor):
         self._wanted = ""  # a card that was taken and has no value yet
         self.cards = Cards("disk-source", self)
         self.cards.setAccessibleName(translated(option.label))
-        self._make_existing()
-        self.new = NewDiskForm(self)
-        self._make_block()
         self.cards.add(_EMPTY, self.tr("Empty"), self.tr("No medium: the drive is there, its tray empty."))
         self.cards.add(
             _FILE,
             self.tr("Image file"),
             self.tr("A CD or floppy image.") if self._is_medium else self.tr("A disk that exists already."),
-            self.existing,
+            self._make_existing,
         )
-        self.cards.add(_NEW, self.tr("New image"), self.tr("An empty disk, made when you apply."), self.new)
+        self.cards.add(_NEW, self.tr("New image"), self.tr("An empty disk, made when you apply."), self._make_new)
         self.cards.add(
             _BLOCK,
             self.tr("Block device"),
             self.tr("A disk, partition or volume of the host; what is on it is the guest's then."),
-            self.block,
+            self._make_block,
         )
         self.cards.add(_OTHER, self.tr("Network or volume"))
         self.cards.set_shown(_EMPTY, shown=self._is_medium)
@@ -70,24 +67,28 @@ class DiskSourceEditor(CustomEditor):
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self._measure)
         self.cards.chosen.connect(self._on_card)
-        self.new.changed.connect(self._on_new)
 
-    def _make_existing(self) -> None:
-        self.existing = QWidget(self)
+    def _make_new(self, parent: QWidget) -> QWidget:
+        self.new = NewDiskForm(parent)
+        self.new.changed.connect(self._on_new)
+        return self.new
+
+    def _make_existing(self, parent: QWidget) -> QWidget:
+        existing = QWidget(parent)
         filters = (
             self.tr("CD and floppy images (*.iso *.img *.flp *.vfd)")
             if self._is_medium
             else self.tr("Disk images (*.qcow2 *.img *.raw *.vmdk *.vdi *.vhd *.vhdx)")
         )
-        self.file = self._path_field("disk-file", self.tr("Image file"), filters, self.existing)
-        self.passphrase = QLineEdit(self.existing)
+        self.file = self._path_field("disk-file", self.tr("Image file"), filters, existing)
+        self.passphrase = QLineEdit(existing)
         self.passphrase.setObjectName("disk-passphrase")
         self.passphrase.setAccessibleName(self.tr("Passphrase of the image"))
         self.passphrase.setEchoMode(QLineEdit.EchoMode.Password)
-        self.passphrase_line = labelled(self.tr("Passphrase"), self.passphrase, self.existing, stretch=True)
-        self.sizes = quiet_label("", self.existing)
+        self.passphrase_line = labelled(self.tr("Passphrase"), self.passphrase, existing, stretch=True)
+        self.sizes = quiet_label("", existing)
         self.sizes.setObjectName("disk-sizes")
-        column = QVBoxLayout(self.existing)
+        column = QVBoxLayout(existing)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GRID)
         column.addWidget(self.file)
@@ -96,14 +97,16 @@ class DiskSourceEditor(CustomEditor):
         self.passphrase_line.hide()
         self.sizes.hide()
         self.passphrase.textEdited.connect(self._on_passphrase)
+        return existing
 
-    def _make_block(self) -> None:
-        self.block = QWidget(self)
-        self.device = self._path_field("disk-device", self.tr("Block device"), self.tr("Devices (*)"), self.block)
+    def _make_block(self, parent: QWidget) -> QWidget:
+        block = QWidget(parent)
+        self.device = self._path_field("disk-device", self.tr("Block device"), self.tr("Devices (*)"), block)
         self.device.edit.setPlaceholderText("/dev/disk/by-id/…")
-        column = QVBoxLayout(self.block)
+        column = QVBoxLayout(block)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.device)
+        return block
 
     def _path_field(self, name: str, caption: str, filters: str, parent: QWidget) -> PathField:
         field = PathField(name, caption, f"{filters};;{self.tr('All files (*)')}", Path.home, parent)
@@ -120,6 +123,7 @@ class DiskSourceEditor(CustomEditor):
         if kind == _OTHER:
             self.cards.describe(_OTHER, clean_line(text or self._disk.type or "", 300))
         self.cards.set_shown(_OTHER, shown=kind == _OTHER)
+        self.cards.choose(kind)
         plan = self.draft.new_disks.get(text)
         if plan is not None and kind == _NEW:
             self.new.show_disk(plan, self.draft.settings.facts.capabilities.images_free_bytes)
@@ -129,7 +133,6 @@ class DiskSourceEditor(CustomEditor):
                 field.blockSignals(True)
                 field.set_path(Path(text))
                 field.blockSignals(False)
-        self.cards.choose(kind)
         if kind == _FILE and text and Path(text) != self._asked:
             self._timer.start()
 
@@ -216,8 +219,9 @@ class DiskSourceEditor(CustomEditor):
             self.draft.set_invalid(self.part, self.option, self.tr("Block devices are below “/dev/”."))
         else:
             self._wanted = ""
-            self._say("")
-            self.passphrase_line.hide()
+            if self.cards.current == _FILE:
+                self._say("")
+                self.passphrase_line.hide()
             self.draft.new_disks.pop(text, None)
             self.draft.set_value(self.part, self.option, text)
 

@@ -64,6 +64,7 @@ class Draft(QObject):
         self._autostart = settings.autostart
         self._changes: tuple[Change, ...] | None = ()
         self._problems: tuple[SettingProblem, ...] = ()
+        self._inherited: frozenset[tuple[Place, str]] = frozenset()
         self._invalid: dict[Place, str] = {}  # what was typed and cannot be stored
         # Beside the definition: images to make at apply, and passphrases of encrypted ones that exist, by path.
         self.new_disks: dict[str, NewDisk] = {}
@@ -117,6 +118,15 @@ class Draft(QObject):
     def problems(self) -> tuple[SettingProblem, ...]:
         typed = tuple(SettingProblem(place, message) for place, message in self._invalid.items())
         return typed + self._problems
+
+    @property
+    def errors(self) -> tuple[SettingProblem, ...]:
+        """What keeps the draft from being applied: warnings do not, nor what was wrong before anything was edited."""
+        return tuple(
+            problem
+            for problem in self.problems
+            if not problem.is_warning and (problem.place, problem.message) not in self._inherited
+        )
 
     def problem_at(self, place: Place) -> SettingProblem | None:
         """The worst of what is wrong with an option."""
@@ -240,6 +250,14 @@ class Draft(QObject):
         if problems != self._problems:
             self._problems = problems
             self.problemsChanged.emit()
+
+    def set_inherited(self, problems: tuple[SettingProblem, ...]) -> None:
+        """What is wrong with the definition as it was read."""
+        self._inherited = frozenset((problem.place, problem.message) for problem in problems)
+        if self.is_changed:
+            self.problemsChanged.emit()
+        else:
+            self.set_problems(problems)
 
     # --- what is there now ----------------------------------------------------------------------------
 

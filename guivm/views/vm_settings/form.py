@@ -354,10 +354,10 @@ def show_form(draft: Draft, part: Part, area: QScrollArea, before: OptionForm | 
         area.setWidget(holder)
     column = holder.layout()
     assert column is not None
-    if before is not None:  # not at once: it may be one of its own fields that is being heard
-        column.removeWidget(before)
-        before.hide()
-        before.deleteLater()
+    for old in holder.findChildren(OptionForm, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        column.removeWidget(old)
+        old.hide()
+        old.deleteLater()  # not at once: it may be one of its own fields that is being heard
     form = OptionForm(draft, part, holder, show_more=again and before is not None and before.more.isChecked())
     column.addWidget(form)
     form.show()

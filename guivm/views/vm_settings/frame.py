@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QFrame,
@@ -25,6 +27,9 @@ from guivm.views.vm_settings.banner import Banner
 from guivm.views.vm_settings.draft import Draft, Part
 from guivm.views.vm_settings.editors import small_button
 from guivm.views.vm_settings.part_list import PartDelegate, part_title
+
+if TYPE_CHECKING:
+    from guivm.views.vm_settings.xml_page import XmlPage
 
 _SIDE = 36 * GRID
 _MARGIN = 4 * GRID
@@ -60,18 +65,33 @@ class SettingsFrame(QWidget):
 
     def show_page(self, page: QWidget) -> None:
         """Put a page for the whole definition in the form's place; the one before it goes."""
-        self.forget_page()
         self.pages.addWidget(page)
         self.pages.setCurrentWidget(page)
+        self.forget_pages()
 
-    def forget_page(self) -> None:
-        """Only the forms are left."""
-        while self.pages.count() > 2:
-            old = self.pages.widget(2)
+    def show_form(self) -> None:
+        """The forms are in sight again."""
+        self.pages.setCurrentWidget(self.area)
+        self.forget_pages()
+
+    @property
+    def edited_xml(self) -> XmlPage | None:
+        """A page with a text that is not used yet, in sight or not."""
+        from guivm.views.vm_settings.xml_page import XmlPage
+
+        kept = (self.pages.widget(index) for index in range(2, self.pages.count()))
+        return next((page for page in kept if isinstance(page, XmlPage) and page.is_edited), None)
+
+    def forget_pages(self) -> None:
+        """All but the one in sight go, and a text that is being edited."""
+        kept = self.edited_xml
+        for index in range(self.pages.count() - 1, 1, -1):
+            old = self.pages.widget(index)
             assert old is not None
-            self.pages.removeWidget(old)
-            old.hide()
-            old.deleteLater()
+            if old is not kept and old is not self.pages.currentWidget():
+                self.pages.removeWidget(old)
+                old.hide()
+                old.deleteLater()
 
     def show_state(
         self, draft: Draft | None, part: Part | None, pending: tuple[Change, ...], *, applying: bool
@@ -85,7 +105,7 @@ class SettingsFrame(QWidget):
             button.setEnabled(draft is not None)
         changes = () if draft is None else draft.changes()
         changed = draft is not None and draft.is_changed
-        errors = [] if draft is None else [problem for problem in draft.problems if not problem.is_warning]
+        errors = () if draft is None else draft.errors
         count = len({change.place for change in (*changes, *pending)})
         self.changes_button.setText(self.tr("Cha&nges ({n})").format(n=count) if count else self.tr("Cha&nges"))
         ready = changed and not errors and not applying

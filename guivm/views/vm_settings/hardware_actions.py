@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
@@ -17,8 +19,9 @@ class HardwareActions(QObject):
 
     placeRequested = Signal(object)  # Place
 
-    def __init__(self, frame: SettingsFrame, window: QWidget) -> None:
+    def __init__(self, frame: SettingsFrame, current: Callable[[], Part | None], window: QWidget) -> None:
         super().__init__(window)
+        self._current = current
         self._frame = frame
         self._window = window
         self.draft: Draft | None = None
@@ -33,9 +36,12 @@ class HardwareActions(QObject):
         dialog.added.connect(self.placeRequested)
         dialog.open()
 
-    def duplicate(self, part: Part) -> None:
-        """The twin is shown; what it has not got from the first is said."""
-        assert self.draft is not None
+    @Slot()
+    def duplicate(self) -> None:
+        """The twin of the device in sight is shown; what it has not got from the first is said."""
+        part = self._current()
+        if self.draft is None or part is None:
+            return
         from guivm.views.vm_settings.duplicating import duplicate, duplicate_note
 
         try:
@@ -46,9 +52,12 @@ class HardwareActions(QObject):
         self.placeRequested.emit(twin.place())
         self._frame.banner.tell(Mood.NEWS, duplicate_note(twin))
 
-    def remove(self, part: Part) -> None:
-        """Out of the draft; the VM keeps it until Apply."""
-        assert self.draft is not None
+    @Slot()
+    def remove(self) -> None:
+        """The device in sight goes out of the draft; the VM keeps it until Apply."""
+        part = self._current()
+        if self.draft is None or part is None:
+            return
         title = part_title(part)
         try:
             self.draft.remove(part)

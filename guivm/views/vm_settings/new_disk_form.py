@@ -31,8 +31,8 @@ class NewDiskForm(QWidget):
         self._shown: NewDisk | None = None
         self.path = PathField("new-disk-file", self.tr("File of the new image"), "", Path.home, self)
         self.path.browse.hide()
-        self.size = QuietSize("new-disk-size", self.tr("Size of the new disk"), self)
-        self.size.setRange(1, 1 << 30)
+        self.amount = QuietSize("new-disk-size", self.tr("Size of the new disk"), self)
+        self.amount.setRange(1, 1 << 30)
         self.format = ItemBox("new-disk-format", self.tr("Format of the new disk"), self)
         self.format.show_items(
             [
@@ -50,7 +50,7 @@ class NewDiskForm(QWidget):
         self.note = quiet_label("", self)
         self.lines = [
             labelled(self.tr("File"), self.path, self, stretch=True),
-            labelled(self.tr("Size"), self.size, self),
+            labelled(self.tr("Size"), self.amount, self),
             labelled(self.tr("Format"), self.format, self, stretch=True),
             labelled(self.tr("Space"), self.preallocation, self, stretch=True),
         ]
@@ -64,7 +64,7 @@ class NewDiskForm(QWidget):
         for widget in (*self.lines, self.encrypt, *self.secret_lines, self.note):
             column.addWidget(widget)
         self.path.pathChanged.connect(self._on_edited)
-        self.size.valueChanged.connect(self._on_edited)
+        self.amount.valueChanged.connect(self._on_edited)
         self.format.picked.connect(self._on_edited)
         self.preallocation.picked.connect(self._on_edited)
         self.encrypt.clicked.connect(self._on_edited)
@@ -85,7 +85,7 @@ class NewDiskForm(QWidget):
             self._shown = disk
             self.blockSignals(True)
             self.path.set_path(Path(disk.path))
-            self.size.show_value(disk.size_bytes // _MIB)
+            self.amount.show_value(disk.size_bytes // _MIB)
             self.format.show_value(disk.format)
             self.encrypt.setChecked(disk.is_encrypted)
             if disk.is_encrypted:
@@ -102,7 +102,7 @@ class NewDiskForm(QWidget):
         encrypted = self.encrypt.isChecked()
         return NewDisk(
             "" if path is None else str(path),
-            self.size.value() * _MIB,
+            self.amount.value() * _MIB,
             str(self.format.value or "qcow2"),
             str(self.preallocation.value or "off"),
             self.first.text() if encrypted else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Slot
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from guivm.engine.options.nic_modes import DIRECT_MODES, get_mode, mode_items, mode_words
 from guivm.engine.options.option import Item, Option, Value
+from guivm.engine.xml.interface import Interface
 from guivm.views.theme import GRID
 from guivm.views.vm_settings.cards import Cards
 from guivm.views.vm_settings.draft import Draft, Part
@@ -26,6 +28,7 @@ class NicModeEditor(CustomEditor):
 
     def __init__(self, draft: Draft, part: Part, option: Option[Any], parent: QWidget) -> None:
         super().__init__(draft, part, option, parent)
+        self._nic: Interface = part.node  # type: ignore[assignment]  # the catalogue gives it network cards only
         self.cards = Cards("nic-mode", self)
         self.cards.setAccessibleName(translated(option.label))
         self.boxes: dict[str, ItemBox] = {}
@@ -45,20 +48,20 @@ class NicModeEditor(CustomEditor):
             "hostdev": self.tr("Device"),
         }
         for kind, title in titles.items():
-            self.cards.add(kind, title, body=self._make_body(kind, labels[kind]) if kind in labels else None)
+            self.cards.add(kind, title, make=partial(self._make_body, kind, labels[kind]) if kind in labels else None)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, GRID // 2, 0, 0)
         column.addWidget(self.cards)
         self.setFocusProxy(self.cards)
         self.cards.chosen.connect(self._on_kind)
 
-    def _make_body(self, kind: str, label: str) -> QWidget:
-        body = QWidget(self)
+    def _make_body(self, kind: str, label: str, parent: QWidget) -> QWidget:
+        body = QWidget(parent)
         box = self.boxes[kind] = ItemBox(f"nic-{kind}", label, body)
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GRID)
-        column.addWidget(labelled(label, box, body))
+        column.addWidget(labelled(label, box, body, stretch=True))
         box.picked.connect(self._on_source)
         if kind == "direct":
             self.direct_mode = ItemBox("nic-direct-mode", self.tr("macvtap mode"), body)
@@ -70,11 +73,11 @@ class NicModeEditor(CustomEditor):
             }
             self.direct_mode.show_items([Item(mode, mode, words[mode]) for mode in DIRECT_MODES], notes=True)
             self.direct_mode.picked.connect(self._on_direct_mode)
-            column.addWidget(labelled(self.tr("Mode"), self.direct_mode, body))
+            column.addWidget(labelled(self.tr("Mode"), self.direct_mode, body, stretch=True))
         return body
 
     def refresh(self) -> None:
-        situation, nic = self.draft.situation, self.part.node
+        situation, nic = self.draft.situation, self._nic
         items = mode_items(situation, nic)
         value = str(get_mode(nic) or "")
         kind = value.partition(":")[0]
@@ -112,7 +115,7 @@ class NicModeEditor(CustomEditor):
         if kind in ("user", "none"):
             self._set(kind)
         elif kind in _SOURCES:
-            items = _of_kind(mode_items(self.draft.situation, self.part.node), kind)
+            items = _of_kind(mode_items(self.draft.situation, self._nic), kind)
             usable = next((item for item in items if not item.refusal and not str(item.value).endswith(":")), None)
             if usable is not None:
                 self._set(str(usable.value))
@@ -128,7 +131,7 @@ class NicModeEditor(CustomEditor):
 
     @Slot(object)
     def _on_direct_mode(self, mode: Value | None) -> None:
-        card = str(get_mode(self.part.node) or "").split(":")
+        card = str(get_mode(self._nic) or "").split(":")
         if len(card) > 1:
             self._set(f"direct:{card[1]}:{mode}")
 

@@ -29,7 +29,7 @@ class NumaEditor(CustomEditor):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, GRID // 2, 0, 0)
         column.addWidget(self.rows)
-        self.setFocusProxy(self.rows.focusProxy())
+        self.setFocusProxy(self.rows.first)
         self._stored: str | None = None
         self.rows.addRequested.connect(self._on_add)
         self.rows.model.edited.connect(self._on_edited)

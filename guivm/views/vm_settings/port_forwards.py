@@ -50,7 +50,7 @@ class PortForwardsEditor(CustomEditor):
         column.setSpacing(GRID)
         column.addWidget(self.rows)
         column.addWidget(self.note)
-        self.setFocusProxy(self.rows.focusProxy())
+        self.setFocusProxy(self.rows.first)
         self._stored: tuple[PortForward, ...] | None = None
         self.rows.addRequested.connect(self._on_add)
         self.rows.model.edited.connect(self._on_edited)

@@ -26,6 +26,7 @@ class Restart(QObject):
         self._banner = banner
         self._window = window
         self._waits_for_apply = False
+        self._applies_first = False
         self._start_again = False
         self.cycle = PowerCycle(bridge, vm.key, self)
         self.cycle.stageChanged.connect(self._on_stage)
@@ -37,7 +38,7 @@ class Restart(QObject):
         from guivm.views.dialogs.confirm import ConfirmDialog
 
         self._start_again = start_again
-        self._waits_for_apply = applies_first
+        self._applies_first = applies_first
         if start_again:
             title = self.tr("Restart “{name}” now?")
             text = self.tr("Its guest is asked to shut down, and the machine is started again as soon as it is off.")
@@ -50,7 +51,6 @@ class Restart(QObject):
             text += " " + self.tr("What is not applied yet is stored first.")
         question = ConfirmDialog(title.format(name=self._name), text, verb, self._window, destructive=False)
         question.accepted.connect(self._on_accepted)
-        question.rejected.connect(self.forget)
         question.open()
 
     @Slot()
@@ -82,7 +82,8 @@ class Restart(QObject):
 
     @Slot()
     def _on_accepted(self) -> None:
-        if self._waits_for_apply:
+        if self._applies_first:
+            self._waits_for_apply = True
             self.applyRequested.emit()
         else:
             self.cycle.begin(start_again=self._start_again)

@@ -144,7 +144,7 @@ class _CellDelegate(QStyledItemDelegate):
         super().paint(painter, option, index)
         column = index.data(_COLUMN_ROLE)
         if isinstance(column, Column) and column.choices:
-            rect: QRect = option.rect  # type: ignore[attr-defined]  # the stubs leave out inherited fields
+            rect: QRect = option.rect
             place = QRect(rect.right() - 3 * GRID, rect.center().y() - _ARROW // 2 + 1, _ARROW, _ARROW)
             icon("chevron-down", Tint.QUIET).paint(painter, place)
 
@@ -259,7 +259,8 @@ class RowTable(QWidget):
         self.table.clicked.connect(self._on_clicked)
         self.add.setVisible(grows)
         self.remove.setVisible(grows)
-        self.setFocusProxy(self.table if not grows else self.add)
+        self.first: QWidget = self.add if grows else self.table
+        self.setFocusProxy(self.first)
         self.add.clicked.connect(self.addRequested)
         self.remove.clicked.connect(self._on_remove)
         if grows:

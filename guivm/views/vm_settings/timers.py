@@ -47,7 +47,7 @@ class TimersEditor(CustomEditor):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, GRID // 2, 0, 0)
         column.addWidget(self.rows)
-        self.setFocusProxy(self.rows.focusProxy())
+        self.setFocusProxy(self.rows.first)
         self.rows.model.edited.connect(self._on_edited)
 
     def refresh(self) -> None:

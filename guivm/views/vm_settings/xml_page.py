@@ -104,7 +104,7 @@ class XmlPage(QWidget):
         self.find_button.clicked.connect(self.find_bar.open_bar)
         self.back_button = small_button(self.tr("Put &back"), "xml-put-back", self)
         self.back_button.setToolTip(self.tr("Show the settings' own text again"))
-        self.back_button.clicked.connect(self._show_draft)
+        self.back_button.clicked.connect(self.put_back)
         self.use_button = small_button(self.tr("&Use this text…"), "xml-use", self)
         self.use_button.clicked.connect(self.ask_to_use)
         row = QHBoxLayout()
@@ -125,7 +125,7 @@ class XmlPage(QWidget):
         self.editor.textChanged.connect(self._on_text)
         draft.edited.connect(self._on_edited)
         draft.problemsChanged.connect(self._update)
-        self._show_draft()
+        self.put_back()
 
     @property
     def is_edited(self) -> bool:
@@ -171,7 +171,7 @@ class XmlPage(QWidget):
             self._error = error
         else:
             self._said = self.tr("The settings show this text now. Apply stores it.")
-            self._show_draft()
+            self.put_back()
             self.used.emit()
         self._update()
 
@@ -179,7 +179,8 @@ class XmlPage(QWidget):
         return self._passwords.put_back(self.editor.toPlainText())
 
     @Slot()
-    def _show_draft(self) -> None:
+    def put_back(self) -> None:
+        """Show the draft's text; what was typed and not used is gone."""
         self._shown = self._passwords.hide(self._draft.xml)
         self._timer.stop()
         scrolled = self.editor.verticalScrollBar().value()
@@ -191,7 +192,7 @@ class XmlPage(QWidget):
     @Slot()
     def _on_edited(self) -> None:
         if not self.is_edited and self._passwords.put_back(self._shown) != self._draft.xml:
-            self._show_draft()
+            self.put_back()
 
     @Slot()
     def _on_text(self) -> None:

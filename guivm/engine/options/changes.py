@@ -16,7 +16,8 @@ from guivm.engine.job_types import HostCapabilities, KvmStatus
 from guivm.engine.options import catalogue
 from guivm.engine.options.differences import Comparison, Difference, compare
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.option import N, Option, Resource, Situation, Switch, Value
+from guivm.engine.options.option import N, Option, Situation, Switch, Value
+from guivm.engine.options.parts import Part, all_parts
 from guivm.engine.options.restoring import restore
 from guivm.engine.options.text import HIDDEN, show
 from guivm.engine.options.values import Change, ChangeKind, Place
@@ -73,29 +74,12 @@ class _Entry:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A page of the settings in one document."""
-
-    resource: Resource[Any]
-    node: XmlNode
-    index: int
-
-    @property
-    def identity(self) -> str:
-        identity: str = self.resource.identity(self.node) if self.resource.is_device else ""
-        return identity
-
-    @property
-    def device(self) -> str:
-        return (self.identity or str(self.index)) if self.resource.is_device else ""
-
-    @property
-    def name(self) -> str:
-        if not self.resource.is_device:
-            return self.resource.title
-        named = self.resource.name(self.node) if self.resource.name is not None else ""
-        return clean_line(named or f"{self.resource.title} {self.identity or self.index + 1}", _LIMIT)
+def _name(part: Part) -> str:
+    """What a person calls a part: "Drive vda"."""
+    if not part.resource.is_device:
+        return part.resource.title
+    named = part.resource.name(part.node) if part.resource.name is not None else ""
+    return clean_line(named or f"{part.resource.title} {part.identity or part.index + 1}", _LIMIT)
 
 
 class _Side:
@@ -104,19 +88,15 @@ class _Side:
     def __init__(self, domain: DomainXml) -> None:
         self.domain = domain
         self.situation = Situation(_unknown_host(), domain)
-        self.parts = [
-            _Part(resource, node, index)
-            for resource in catalogue.RESOURCES
-            for index, node in enumerate(resource.nodes(domain))
-        ]
-        self._by_element: dict[Element, _Part] = {}
+        self.parts = all_parts(domain)
+        self._by_element: dict[Element, Part] = {}
         self._names: dict[Element, str] = {}
         for part in self.parts:
             element = part.node.find()
             if element is not None and part.resource.is_device:
                 self._by_element.setdefault(element, part)
 
-    def part_of(self, node: XmlNode) -> _Part | None:
+    def part_of(self, node: XmlNode) -> Part | None:
         element = node.find()
         return None if element is None else self._by_element.get(element)
 
@@ -137,8 +117,8 @@ class _Candidate:
     """An option whose value differs."""
 
     option: Option[Any]
-    before: _Part
-    after: _Part
+    before: Part
+    after: Part
     old: Value | None
     new: Value | None
 
@@ -184,7 +164,7 @@ class _Reading:
             yield _Entry(self._change(best), tuple(waiting.pop(place) for place in sorted(places)))
 
     def _candidates(self, *, changed: bool) -> list[_Candidate]:
-        pairs: list[tuple[_Part, _Part]] = []
+        pairs: list[tuple[Part, Part]] = []
         if changed:
             afters = {part.resource.id: part for part in self._after.parts if not part.resource.is_device}
             pairs = [(p, afters[p.resource.id]) for p in self._before.parts if not p.resource.is_device]
@@ -231,9 +211,9 @@ class _Reading:
     def _change(self, candidate: _Candidate) -> Change:
         option = candidate.option
         return Change(
-            Place(candidate.after.resource.id, candidate.after.device, option.id),
+            candidate.after.place(option.id),
             ChangeKind.CHANGED,
-            candidate.after.name,
+            _name(candidate.after),
             option.label,
             show(option, candidate.old, self._before.situation, candidate.before.node),
             show(option, candidate.new, self._after.situation, candidate.after.node),
@@ -256,7 +236,7 @@ class _Reading:
         else:
             words = clean_line(part.resource.summary(side.situation, part.node), _LIMIT)
             old, new = ("", words) if is_new else (words, "")
-            change = Change(Place(part.resource.id, part.device), kind, part.name, "", old, new)
+            change = Change(part.place(), kind, _name(part), "", old, new)
         return _Entry(change, (difference,))
 
     def _raw(self, difference: Difference) -> _Entry:
@@ -270,7 +250,7 @@ class _Reading:
             where = where.partition("].")[2] if where.startswith("devices.") else where
         label = clean_line(where.replace("_", " "), _LIMIT)
         if part is not None:
-            place, name = Place(part.resource.id, part.device, where), part.name
+            place, name = part.place(where), _name(part)
         else:
             home = _HOMES.get(where.split(".")[0].split("[")[0], "system")
             device = difference.where.split(".")[1] if difference.owner is not None else ""
@@ -283,7 +263,7 @@ class _Reading:
             old, new = _item_words(difference.before), _item_words(difference.after)
         return _Entry(Change(place, kind, name, label, old, new), (difference,))
 
-    def _part_at(self, difference: Difference) -> _Part | None:
+    def _part_at(self, difference: Difference) -> Part | None:
         """The device in the document as it is now; what it is called may have changed."""
         if difference.owner is None:
             return None

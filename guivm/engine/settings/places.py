@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guivm.engine.options.catalogue import RESOURCES
+from guivm.engine.options.parts import all_parts
 from guivm.engine.options.values import Place
 from guivm.engine.xml.document import Element
 from guivm.engine.xml.domain import DomainXml
@@ -14,13 +14,10 @@ class Places:
 
     def __init__(self, domain: DomainXml) -> None:
         self._known: list[tuple[Element, Place]] = []
-        for resource in RESOURCES:
-            if not resource.is_device:
-                continue
-            for index, node in enumerate(resource.nodes(domain)):
-                element = node.find()
-                if element is not None:
-                    self._known.append((element, Place(resource.id, resource.identity(node) or str(index))))
+        for part in all_parts(domain):
+            element = part.node.find()
+            if element is not None and part.resource.is_device:
+                self._known.append((element, part.place()))
 
     def of(self, device: XmlNode | Element, option: str = "") -> Place:
         """The place of a device; of one that no page shows, its tag and number."""

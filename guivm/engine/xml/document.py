@@ -127,8 +127,7 @@ def qualified(tag: str) -> str:
 
 def element_children(parent: Element, tag: str | None = None) -> list[Element]:
     """Child elements (no comments, no processing instructions), of one tag or all."""
-    name = None if tag is None else qualified(tag)
-    return [child for child in parent if is_element(child) and (name is None or child.tag == name)]
+    return list(parent.iterchildren("*" if tag is None else qualified(tag)))
 
 
 def is_element(node: object) -> bool:
@@ -137,8 +136,7 @@ def is_element(node: object) -> bool:
 
 
 def first_child(parent: Element, tag: str) -> Element | None:
-    name = qualified(tag)
-    return next((child for child in parent if child.tag == name), None)
+    return next(parent.iterchildren(qualified(tag)), None)
 
 
 def descend(element: Element | None, steps: tuple[str, ...]) -> Element | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Signal
 
-from guivm.engine.options import catalogue
 from guivm.engine.options.changes import changes, revert
 from guivm.engine.options.new_disks import NewDisk
 from guivm.engine.options.option import Option, Resource, Situation, Value
+from guivm.engine.options.parts import Part, all_parts, parts_of
 from guivm.engine.options.values import Change, ChangeKind, Place, SettingProblem, VmSettings
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.document import XmlError
@@ -30,25 +29,6 @@ _UNDONE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One entry of the list: a part of the machine, or one of its devices. ``node`` belongs to the draft."""
-
-    resource: Resource[Any]
-    node: XmlNode
-    index: int  # among its kind
-
-    @property
-    def device(self) -> str:
-        """What :class:`Place` calls it."""
-        if not self.resource.is_device:
-            return ""
-        return self.resource.identity(self.node) or str(self.index)
-
-    def place(self, option: str = "") -> Place:
-        return Place(self.resource.id, self.device, option)
-
-
 class Draft(QObject):
     """Every edit goes through here. ``edited``: a value; ``rebuilt``: parts came or went, all nodes are new."""
 
@@ -62,7 +42,11 @@ class Draft(QObject):
         self._base = DomainXml.parse(settings.xml)
         self._domain = DomainXml.parse(settings.xml)
         self._autostart = settings.autostart
-        self._changes: tuple[Change, ...] | None = ()
+        # What is worked out from the document, until the next edit of it: see _forget.
+        self._changes: tuple[Change, ...] | None = None
+        self._parts: tuple[Part, ...] | None = None
+        self._text: str | None = None
+        self._base_text = self._base.to_text()
         self._problems: tuple[SettingProblem, ...] = ()
         self._inherited: frozenset[tuple[Place, str]] = frozenset()
         self._invalid: dict[Place, str] = {}  # what was typed and cannot be stored
@@ -96,7 +80,9 @@ class Draft(QObject):
 
     @property
     def xml(self) -> str:
-        return self._domain.to_text()
+        if self._text is None:
+            self._text = self._domain.to_text()
+        return self._text
 
     def planned_disks(self) -> tuple[NewDisk, ...]:
         """Images that the definition names and that are still to be made."""
@@ -133,13 +119,11 @@ class Draft(QObject):
         found = [problem for problem in self.problems if problem.place == place]
         return min(found, key=lambda problem: problem.is_warning, default=None)
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> tuple[Part, ...]:
         """In the order of the list."""
-        return [
-            Part(resource, node, index)
-            for resource in catalogue.RESOURCES
-            for index, node in enumerate(resource.nodes(self._domain))
-        ]
+        if self._parts is None:
+            self._parts = tuple(all_parts(self._domain))
+        return self._parts
 
     def part_at(self, place: Place) -> Part | None:
         return next(
@@ -149,34 +133,39 @@ class Draft(QObject):
 
     @property
     def is_changed(self) -> bool:
-        return bool(self.changes()) or self.xml != self._base.to_text()
+        return bool(self.changes()) or self.xml != self._base_text
 
     def changes(self) -> tuple[Change, ...]:
         """What an apply would change, in words."""
         if self._changes is None:
-            self._changes = changes(self._base, self._domain)
+            self._changes = () if self.xml == self._base_text else changes(self._base, self._domain)
         if self._autostart != self._settings.autostart:
             return (self._autostart_change(), *self._changes)
         return self._changes
 
     # --- editing --------------------------------------------------------------------------------------
 
+    def _forget(self) -> None:
+        """The document, or what it is compared with, is another: whatever was worked out from it counts no more."""
+        self._changes = self._parts = self._text = None
+        self._base_text = self._base.to_text()
+
     def set_value(self, part: Part, option: Option[Any], value: Value | None) -> None:
         """Store a value; what cannot be is kept as a problem beside the option, and the draft stays as it was."""
         place = part.place(option.id)
         had_problem = self._invalid.pop(place, None) is not None
-        identity = part.device
-        before = len(self.parts())
+        before = [(known.resource.id, known.device) for known in self.parts()]
         try:
             option.set(part.node, value)
         except (XmlError, ValueError) as error:
+            self._forget()
             self._invalid[place] = str(error)
             self.problemsChanged.emit()
             return
-        self._changes = None
+        self._forget()
         if had_problem:
             self.problemsChanged.emit()
-        if part.device != identity or len(self.parts()) != before:
+        if [(known.resource.id, known.device) for known in self.parts()] != before:
             self.rebuilt.emit()
         self.edited.emit()
 
@@ -187,12 +176,12 @@ class Draft(QObject):
 
     def touch(self) -> None:
         """The document was edited by a widget of its own."""
-        self._changes = None
+        self._forget()
         self.edited.emit()
 
     def rebuild(self) -> None:
         """The same, and parts came or went."""
-        self._changes = None
+        self._forget()
         self._invalid.clear()
         self.rebuilt.emit()
         self.edited.emit()
@@ -214,9 +203,8 @@ class Draft(QObject):
 
     def part_of(self, resource: Resource[Any], node: XmlNode) -> Part:
         """The part that a node of the document is; the last of its kind when it is none."""
-        nodes: Sequence[XmlNode] = resource.nodes(self._domain)
-        index = next((i for i, known in enumerate(nodes) if known.find() is node.find()), len(nodes) - 1)
-        return Part(resource, nodes[index], index)
+        known = parts_of(self._domain, resource)
+        return next((part for part in known if part.node.find() is node.find()), known[-1])
 
     def remove(self, part: Part) -> None:
         assert part.resource.remove is not None
@@ -275,7 +263,7 @@ class Draft(QObject):
             if self._autostart == self._settings.autostart:
                 self._autostart = settings.autostart
             self._settings = settings
-            self._changes = None
+            self._forget()
             self.edited.emit()
         elif self.is_changed:
             return False

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QScrollArea,
     QVBoxLayout,
@@ -50,20 +49,7 @@ class OptionRow(QWidget):
         self.label = plain_label("" if is_switch else translated(option.label), self)
         self.label.setBuddy(self._editor.focusProxy() or self._editor)
         self.note = NoteLine(translated(option.help), self)
-        self._changed = QLabel(self)
-        self._changed.setTextFormat(Qt.TextFormat.PlainText)
-        self._changed.setProperty("role", "caption")
-        self._changed.setWordWrap(True)
-        self._revert = small_button(self.tr("Revert"), f"revert-{option.id}", self)
-        self._revert.setToolTip(self.tr("Put back what it was"))
-        self._revert.clicked.connect(self._on_revert)
-        self._change_line = QWidget(self)
-        line = QHBoxLayout(self._change_line)
-        line.setContentsMargins(0, 2, 0, 0)
-        line.setSpacing(GRID)
-        line.addWidget(self._changed, 1)
-        line.addWidget(self._revert)
-        self._change_line.hide()
+        self._change_line: _ChangeLine | None = None  # most rows never need one
         self._command: CommandLine | None = None
 
         grid = QGridLayout(self)
@@ -72,7 +58,7 @@ class OptionRow(QWidget):
         grid.setVerticalSpacing(GRID // 2)
         if wide:
             self.label.setProperty("role", "strong")
-            for index, widget in enumerate((self.label, self.note, None, self._editor, self._change_line)):
+            for index, widget in enumerate((self.label, self.note, None, self._editor)):
                 if widget is not None:
                     grid.addWidget(widget, index, 0)
         else:
@@ -87,7 +73,6 @@ class OptionRow(QWidget):
             grid.addWidget(self.label, 0, 0)
             grid.addWidget(self._editor, 0, 1)
             grid.addWidget(self.note, 1, 1)
-            grid.addWidget(self._change_line, _COMMAND_ROW + 1, 1)
         if isinstance(self._editor, ValueEditor):
             self._editor.changed.connect(self._on_changed)
             self._editor.refused.connect(self._on_refused)
@@ -132,14 +117,24 @@ class OptionRow(QWidget):
             if not command:
                 return
             self._command = CommandLine(self)
-            grid = self.layout()
-            assert isinstance(grid, QGridLayout)
-            wide = grid.itemAtPosition(0, 1) is None
-            grid.addWidget(self._command, _COMMAND_ROW, 0 if wide else 1)
+            self._put(self._command, _COMMAND_ROW)
         self._command.set_command(command)
+
+    def _put(self, widget: QWidget, row: int) -> None:
+        """Below the field; a wide one has all the width, and one row more."""
+        grid = self.layout()
+        assert isinstance(grid, QGridLayout)
+        wide = grid.itemAtPosition(0, 1) is None
+        grid.addWidget(widget, row + (wide and row > _COMMAND_ROW), 0 if wide else 1)
 
     def _show_change(self, change: Change | None, pending: Change | None) -> None:
         self._change = change or pending
+        if self._change_line is None:
+            if self._change is None:
+                return
+            self._change_line = _ChangeLine(self.option.id, self)
+            self._change_line.revert.clicked.connect(self._on_revert)
+            self._put(self._change_line, _COMMAND_ROW + 1)
         self._change_line.setVisible(self._change is not None)
         if change is not None:
             text = self.tr("{old}  →  {new}").format(old=self._words(change.old), new=self._words(change.new))
@@ -147,14 +142,14 @@ class OptionRow(QWidget):
                 text += "  ·  " + (
                     self.tr("the running VM can take it") if self.option.live else self.tr("from the next start on")
                 )
-            self._changed.setText(text)
+            self._change_line.words.setText(text)
         elif pending is not None:
-            self._changed.setText(
+            self._change_line.words.setText(
                 self.tr("Now {old}; {new} from the next start on").format(
                     old=self._words(pending.old), new=self._words(pending.new)
                 )
             )
-        self._revert.setVisible(change is not None)
+        self._change_line.revert.setVisible(change is not None)
 
     def _words(self, text: str) -> str:
         return text or self.tr("nothing")
@@ -187,7 +182,25 @@ class OptionRow(QWidget):
 
     def words_of_value(self) -> str:
         """For assistive tools and tests."""
-        return "" if isinstance(self.option.editor, Secret) else show(self.option, self._value(), self._draft.situation)
+        if isinstance(self.option.editor, Secret):
+            return ""
+        return show(self.option, self._value(), self._draft.situation, self._part.node)
+
+
+class _ChangeLine(QWidget):
+    """What an option was and is, and the way back."""
+
+    def __init__(self, option_id: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.words = plain_label("", self, wrap=True)
+        self.words.setProperty("role", "caption")
+        self.revert = small_button(self.tr("Revert"), f"revert-{option_id}", self)
+        self.revert.setToolTip(self.tr("Put back what it was"))
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 2, 0, 0)
+        line.setSpacing(GRID)
+        line.addWidget(self.words, 1)
+        line.addWidget(self.revert)
 
 
 class OptionForm(QWidget):
@@ -341,7 +354,9 @@ class OptionForm(QWidget):
         return row.option.shown is None or row.option.shown(self._draft.situation, self.part.node)
 
 
-def show_form(draft: Draft, part: Part, area: QScrollArea, before: OptionForm | None) -> OptionForm:
+def show_form(
+    draft: Draft, part: Part, area: QScrollArea, before: OptionForm | None, pending: tuple[Change, ...] = ()
+) -> OptionForm:
     """A form in ``area`` in the place of ``before``, which may be the same part's as it was; then nothing jumps."""
     again = before is not None and before.part.place() == part.place()
     if before is not None:
@@ -359,6 +374,7 @@ def show_form(draft: Draft, part: Part, area: QScrollArea, before: OptionForm | 
         old.hide()
         old.deleteLater()  # not at once: it may be one of its own fields that is being heard
     form = OptionForm(draft, part, holder, show_more=again and before is not None and before.more.isChecked())
+    form.refresh(pending)  # before it is shown: rows that come and go are cheap then
     column.addWidget(form)
     form.show()
     if again and before is not None:

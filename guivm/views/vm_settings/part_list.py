@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFont, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from guivm.engine.options.option import Group, Option
-from guivm.engine.options.values import Place
+from guivm.engine.options.option import Group, Option, Situation
+from guivm.engine.options.values import ChangeKind, Place
 from guivm.text import clean_line
 from guivm.views.icons import Tint, icon
 from guivm.views.theme import GRID, tokens_for
@@ -47,6 +48,8 @@ class _Line:
     title: str
     summary: str
     words: str  # what the search looks at, in small letters
+    is_changed: bool
+    problem: str  # as PROBLEM_ROLE
 
 
 class PartModel(QAbstractListModel):
@@ -56,22 +59,20 @@ class PartModel(QAbstractListModel):
         super().__init__(parent)
         self._draft = draft
         self._lines: list[_Line] = []
-        self._changed: frozenset[tuple[str, str]] = frozenset()
         self._option_words: dict[str, str] = {}
         self.rebuild()
 
     def rebuild(self) -> None:
         self.beginResetModel()
-        self._lines = [self._line(part) for part in self._draft.parts()]
-        self._mark()
+        self._lines = self._made(self._draft.parts())
         self.endResetModel()
 
     def refresh(self) -> None:
         """Summaries, marks; the rows stay."""
-        self._lines = [self._line(line.part) for line in self._lines]
-        self._mark()
-        if self._lines:
-            self.dataChanged.emit(self.index(0), self.index(len(self._lines) - 1))
+        old, self._lines = self._lines, self._made([line.part for line in self._lines])
+        rows = [row for row, (before, now) in enumerate(zip(old, self._lines, strict=True)) if before != now]
+        if rows:
+            self.dataChanged.emit(self.index(rows[0]), self.index(rows[-1]))
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self._lines)
@@ -94,9 +95,9 @@ class PartModel(QAbstractListModel):
             case _ if role == SUMMARY_ROLE:
                 return line.summary
             case _ if role == CHANGED_ROLE:
-                return (line.part.resource.id, line.part.device) in self._changed
+                return line.is_changed
             case _ if role == PROBLEM_ROLE:
-                return self._problem(line.part)
+                return line.problem
         return None
 
     def words(self, row: int) -> str:
@@ -117,29 +118,33 @@ class PartModel(QAbstractListModel):
         earlier = [row for row, line in enumerate(self._lines) if line.part.resource.group is part.resource.group]
         return earlier[-1] if earlier else 0
 
-    def _line(self, part: Part) -> _Line:
+    def _made(self, parts: Iterable[Part]) -> list[_Line]:
+        """Each thing that all lines need is worked out once."""
+        changes = self._draft.changes()
+        # What was taken out has no line, but another may be called by its name now.
+        changed = {(c.place.resource, c.place.device) for c in changes if c.place.option or c.kind is ChangeKind.ADDED}
+        problems: dict[tuple[str, str], str] = {}
+        for problem in self._draft.problems:
+            key = (problem.place.resource, problem.place.device)
+            if problems.get(key) != "error":
+                problems[key] = "warning" if problem.is_warning else "error"
+        situation = self._draft.situation
+        lines: list[_Line] = []
+        for part in parts:
+            key = (part.resource.id, part.device)
+            lines.append(self._line(situation, part, is_changed=key in changed, problem=problems.get(key, "")))
+        return lines
+
+    def _line(self, situation: Situation, part: Part, *, is_changed: bool, problem: str) -> _Line:
         title = part_title(part)
-        summary = clean_line(translated(part.resource.summary(self._draft.situation, part.node)), _SUMMARY_LIMIT)
+        summary = clean_line(translated(part.resource.summary(situation, part.node)), _SUMMARY_LIMIT)
         known = self._option_words.get(part.resource.id)
         if known is None:
             words = [translated(part.resource.title), part.resource.keywords, part.resource.id]
             for option in part.resource.options:
                 words += [translated(option.label), option.keywords]
             known = self._option_words[part.resource.id] = " ".join(words).lower()
-        return _Line(part, title, summary, f"{title} {summary} {known}".lower())
-
-    def _mark(self) -> None:
-        self._changed = frozenset((change.place.resource, change.place.device) for change in self._draft.changes())
-
-    def _problem(self, part: Part) -> str:
-        found = [
-            problem
-            for problem in self._draft.problems
-            if problem.place.resource == part.resource.id and problem.place.device == part.device
-        ]
-        if not found:
-            return ""
-        return "warning" if all(problem.is_warning for problem in found) else "error"
+        return _Line(part, title, summary, f"{title} {summary} {known}".lower(), is_changed, problem)
 
 
 class PartFilter(WordFilter):

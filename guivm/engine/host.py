@@ -161,6 +161,9 @@ class ManagedHost:
         for event in events:
             if isinstance(event, DomainEvent):
                 self._rereads.note(event.uuid, stopped=event.stopped, now_s=now_s)
+                if event.defined:
+                    with self._lock:
+                        self._inventory.note_defined(event.uuid)
             elif isinstance(event, WatchNetworks):
                 link.watch_networks()
         if any(isinstance(event, NetworkEvent) for event in events):

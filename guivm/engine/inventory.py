@@ -28,6 +28,11 @@ class Inventory:
         self._tickets = itertools.count(1)
         self._seen: dict[str, int] = {}  # UUID → ticket of the latest result that is in
         self._filled = False
+        self._definitions: dict[str, int] = {}  # UUID → how often it was defined anew
+
+    def note_defined(self, uuid: str) -> None:
+        """libvirt told that a VM was defined: what is read of it from now on says so."""
+        self._definitions[uuid] = self._definitions.get(uuid, 0) + 1
 
     def __len__(self) -> int:
         return len(self._vms)
@@ -47,7 +52,7 @@ class Inventory:
 
         Of a VM that is not complete the details known before are kept.
         """
-        latest = {vm.key.uuid: _with_details(vm, self._vms.get(vm.key.uuid)) for vm in found}
+        latest = {vm.key.uuid: self._numbered(_with_details(vm, self._vms.get(vm.key.uuid))) for vm in found}
         for uuid, old in self._vms.items():
             if self._seen.get(uuid, 0) > ticket:
                 latest[uuid] = old
@@ -74,10 +79,14 @@ class Inventory:
             if vm is None:
                 if self._vms.pop(uuid, None) is not None:
                     removed.append(uuid)
-            elif self._vms.get(uuid) != vm:
-                self._vms[uuid] = vm
-                changed.append(vm)
+            elif self._vms.get(uuid) != (numbered := self._numbered(vm)):
+                self._vms[uuid] = numbered
+                changed.append(numbered)
         return VmsChanged(self._host, tuple(changed), tuple(removed)) if changed or removed else None
+
+    def _numbered(self, vm: VmInfo) -> VmInfo:
+        number = self._definitions.get(vm.key.uuid)
+        return vm if number is None else replace(vm, definition=number)
 
     def lose_sight(self) -> VmsChanged | None:
         """The host does not answer: every state is unknown. Results of reads still under way are void."""

@@ -26,10 +26,12 @@ _IDLE_LIMIT = 4
 
 
 class DomainEvent(NamedTuple):
-    """Something happened to a domain. ``stopped``: it ended by itself; a reboot may start it again at once."""
+    """Something happened to a domain. ``stopped``: it ended by itself; a reboot may start it again at once.
+    ``defined``: its definition was stored anew."""
 
     uuid: str
     stopped: bool = False
+    defined: bool = False
 
 
 class WatchNetworks(NamedTuple):
@@ -281,8 +283,8 @@ def _on_close(_connection: libvirt.virConnect, reason: int, post: Post) -> None:
 def _on_lifecycle(
     _connection: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int, post: Post
 ) -> None:
-    # VIR_DOMAIN_EVENT_STOPPED 5 with detail SHUTDOWN 0: libvirt-domain.h
-    post(DomainEvent(domain.UUIDString(), stopped=event == 5 and detail == 0))
+    # VIR_DOMAIN_EVENT_DEFINED 0, VIR_DOMAIN_EVENT_STOPPED 5 with detail SHUTDOWN 0: libvirt-domain.h
+    post(DomainEvent(domain.UUIDString(), stopped=event == 5 and detail == 0, defined=event == 0))
 
 
 def _on_domain(_connection: libvirt.virConnect, domain: libvirt.virDomain, *rest: Any) -> None:

@@ -84,3 +84,4 @@ class VmInfo:
     memory_kib: int = 0
     has_graphics: bool = False
     is_complete: bool = True
+    definition: int = 0  # another number: it was defined anew, though perhaps nothing that is told here is different

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from guivm.engine.types import VmInfo, VmKey
@@ -43,6 +44,9 @@ class PendingBadge(QToolButton):
         self._timer.timeout.connect(self._read)
         self.clicked.connect(self._on_clicked)
         bridge.jobChanged.connect(self._on_job)
+        app = QGuiApplication.instance()
+        assert isinstance(app, QGuiApplication)
+        app.applicationStateChanged.connect(self._on_application)
         self._show(0)
 
     @property
@@ -67,6 +71,13 @@ class PendingBadge(QToolButton):
         """Something was done to the VM: perhaps its settings were stored."""
         vm = self._vm
         if vm is not None and info.vm == vm.key and info.state.is_final and vm.state.is_active and vm.persistent:
+            self._timer.start()
+
+    @Slot(Qt.ApplicationState)
+    def _on_application(self, state: Qt.ApplicationState) -> None:
+        """Somebody comes back, perhaps from a terminal: not all that virsh changes is told by an event."""
+        vm = self._vm
+        if state is Qt.ApplicationState.ApplicationActive and vm is not None and vm.state.is_active and vm.persistent:
             self._timer.start()
 
     @Slot()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
@@ -60,6 +62,24 @@ def test_reads_again_after_something_was_done_to_the_vm(qtbot: QtBot, fake_engin
     edited = fake_engine.settings.xml[key].replace("Web server", "Mail server")
     bridge.submit(rq.ApplySettings(key, fake_engine.settings.xml[key], edited, live=False), badge)
     qtbot.waitUntil(lambda: badge.count == 1)
+
+
+def test_reads_again_when_somebody_comes_back_or_the_definition_was_stored(
+    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge
+) -> None:
+    badge = PendingBadge(bridge)
+    qtbot.addWidget(badge)
+    key = fake_engine.add_vm("web", VmState.RUNNING)
+    fake_engine.settings.put(key, DOMAIN)
+    show(badge, fake_engine, key)
+    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 1)
+    fake_engine.change_vm(key, definition=1)
+    show(badge, fake_engine, key)
+    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 2)
+    app = QGuiApplication.instance()
+    assert isinstance(app, QGuiApplication)
+    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 3)
 
 
 def test_what_cannot_be_found_out_is_not_told(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge) -> None:

@@ -39,6 +39,14 @@ def test_an_update_that_changes_nothing_is_silent() -> None:
     assert inventory.update(inventory.ticket(), [("a", vm("a")), ("z", None)]) is None
 
 
+def test_a_vm_that_was_defined_anew_is_told_even_when_it_reads_the_same() -> None:
+    inventory = filled(vm("a"), vm("b"))
+    inventory.note_defined("a")
+    change = inventory.update(inventory.ticket(), [("a", vm("a")), ("b", vm("b"))])
+    assert change == VmsChanged(HOST, (replace(vm("a"), definition=1),))
+    assert inventory.load(inventory.ticket(), (vm("a"), vm("b"))) is None
+
+
 def test_an_update_tells_what_is_new_changed_and_gone() -> None:
     inventory = filled(vm("a"), vm("b"))
     results = [("a", vm("a", VmState.PAUSED)), ("b", None), ("n", vm("n"))]

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QDialog, QPushButton, QWidget
 
+from guivm.engine.networks.values import NetworkMode, NetworkSpec
 from guivm.engine.options.values import Place, SettingProblem
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
+from guivm.views.dialogs.networks import NetworksDialog
 from guivm.views.vm_settings.dialog import CHANGES, XML, SettingsDialog
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN, with_difference
@@ -53,7 +55,26 @@ class SettingsScenes:
             "settings-restarting": self.restarting,
             "settings-discard": self.discard,
             "settings-reading": self.reading,
+            "networks": self.networks,
+            "networks-none": lambda: self.networks(none=True),
         }
+
+    def networks(self, *, none: bool = False) -> QWidget:
+        self._engine = FakeEngine()
+        self._engine.add_vm("web", VmState.RUNNING)
+        if not none:
+            for spec in (
+                NetworkSpec("default", NetworkMode.NAT, "192.168.122.1/24", "192.168.122.2 – 192.168.122.254"),
+                NetworkSpec("lab", NetworkMode.ISOLATED, "10.10.0.1/24", ""),
+            ):
+                self._engine.networks.add(spec)
+        bridge = Bridge(self._engine)
+        dialog = NetworksDialog(bridge)
+        bridge.setParent(dialog)
+        self._kept = [dialog]
+        dialog.show()
+        self._settle()
+        return dialog
 
     def _dialog(self, state: VmState = VmState.RUNNING, *, differs: bool = False, held: bool = False) -> SettingsDialog:
         self._engine = FakeEngine()

@@ -37,7 +37,7 @@ from tests.helpers.fake_engine import FakeEngine
 
 QUIET_MS = 30
 """A window that asked for no paint for so long has shown what it had to."""
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 SEARCH = "serial port"
 
 
@@ -85,11 +85,11 @@ def shown(begin: float, watch: Watch, is_there: Callable[[], bool]) -> float:
             last = time.perf_counter()
         watch.painted = False
         if time.perf_counter() - begin > LIMIT_S:
-            raise RuntimeError("the window was not painted in time")
+            raise SystemExit("The window was not painted in time")
     return 1000.0 * (last - begin)
 
 
-def after(window: QWidget, watch: Watch, act: Callable[[], object]) -> float:
+def after(watch: Watch, act: Callable[[], object]) -> float:
     watch.painted = False
     begin = time.perf_counter()
     act()
@@ -102,6 +102,7 @@ def plain_window(xml: str, rows: int) -> QWidget:
 
     root = etree.fromstring(xml)
     devices = root.find("devices")
+    assert devices is not None
     window = QWidget()
     window.resize(1080, 760)
     names = QListView(window)
@@ -132,11 +133,11 @@ def _plain(measured: Measured, xml: str) -> None:
         window = plain_window(xml, measured.rows)
         watch = Watch(window)
         window.show()
-        setattr(measured, name, shown(begin, watch, lambda: True))  # type: ignore[misc]
+        setattr(measured, name, shown(begin, watch, lambda: True))
         area = window.findChild(QScrollArea)
         assert isinstance(area, QScrollArea)
         for _ in range(3):
-            measured.plain_pages.append(after(window, watch, lambda a=area: a.setWidget(plain_form(measured.rows))))  # type: ignore[misc]
+            measured.plain_pages.append(after(watch, lambda a=area: a.setWidget(plain_form(measured.rows))))  # type: ignore[misc]
         window.deleteLater()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
@@ -186,13 +187,13 @@ def measure(devices: int) -> Measured:
     for pages, place in ((measured.pages_first, 0), (measured.pages_again, -1)):
         for kind in [*list(kinds)[1:], next(iter(kinds))]:
             index = model.index(kinds[kind][place], 0)
-            pages[kind] = after(dialog, watch, lambda i=index: dialog.frame.list.setCurrentIndex(i))  # type: ignore[misc]
+            pages[kind] = after(watch, lambda i=index: dialog.frame.list.setCurrentIndex(i))  # type: ignore[misc]
 
     dialog.show_place(Place("system", "", "title"))
     field = dialog.findChild(QLineEdit, "option-title")
     assert isinstance(field, QLineEdit)
     for name in ("first key in a field", "next key in a field"):
-        measured.edits[name] = after(dialog, watch, lambda: QTest.keyClick(field, Qt.Key.Key_A))
+        measured.edits[name] = after(watch, lambda: QTest.keyClick(field, Qt.Key.Key_A))
     draft = dialog.draft
     assert draft is not None
     for name, kind, number, option, value in (
@@ -201,29 +202,28 @@ def measure(devices: int) -> Measured:
         ("address of a card", "nic", 3, "mac", "52:54:00:20:00:01"),
     ):
         index = model.index(kinds[kind][number], 0)
-        after(dialog, watch, lambda i=index: dialog.frame.list.setCurrentIndex(i))  # type: ignore[misc]
+        after(watch, lambda i=index: dialog.frame.list.setCurrentIndex(i))  # type: ignore[misc]
         part = dialog.current_part()
         assert part is not None
         chosen = next(each for each in part.resource.options if each.id == option)
-        measured.edits[name] = after(dialog, watch, lambda p=part, o=chosen, v=value: draft.set_value(p, o, v))  # type: ignore[misc]
+        measured.edits[name] = after(watch, lambda p=part, o=chosen, v=value: draft.set_value(p, o, v))  # type: ignore[misc]
     begin = time.perf_counter()
     draft.touch()
-    measured.edits["touch (no paint)"] = 1000.0 * (time.perf_counter() - begin)
+    measured.edits["of a widget of its own (not painted)"] = 1000.0 * (time.perf_counter() - begin)
+    dialog.frame.search.setClearButtonEnabled(False)  # it fades in, long after everything is there
     for text in SEARCH:
         key_code = Qt.Key.Key_Space if text == " " else Qt.Key(ord(text.upper()))
-        measured.keys.append(after(dialog, watch, lambda k=key_code: QTest.keyClick(dialog.frame.search, k)))  # type: ignore[misc]
+        measured.keys.append(after(watch, lambda k=key_code: QTest.keyClick(dialog.frame.search, k)))  # type: ignore[misc]
 
-    from guivm.engine.options import changes as module
+    from guivm.engine.options.changes import changes
 
     begin = time.perf_counter()
-    module.changes(draft.base, draft.domain)
+    changes(draft.base, draft.domain)
     measured.changes = 1000.0 * (time.perf_counter() - begin)
-    from guivm.engine.options.catalogue import RESOURCES
+    from guivm.engine.options.parts import all_parts
 
     begin = time.perf_counter()
-    for resource in RESOURCES:
-        for node in resource.nodes(draft.domain):
-            resource.identity(node)
+    all_parts(draft.domain)
     measured.parts = 1000.0 * (time.perf_counter() - begin)
     bridge.close()
     return measured

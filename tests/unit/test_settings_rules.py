@@ -158,7 +158,7 @@ WRONG: list[tuple[str, Edit, Place, str]] = [
     ("relative path", another_disk("images/a.img"), Place("disk", "vdb", "source"), "begin it with “/”"),
     ("image twice", another_disk("/images/./a.qcow2"), Place("disk", "vdb", "source"), "drive vda"),
     ("image of another", another_disk("/images/other.qcow2"), Place("disk", "vdb", "source"), "belongs to “other”"),
-    ("target twice", another_disk("/images/b", "vda"), Place("disk", "vda", "bus"), "two drives named vda"),
+    ("target twice", another_disk("/images/b", "vda"), Place("disk", "vda#1", "bus"), "two drives named vda"),
     ("IDE on Q35", another_disk("/images/b", "hda", "ide"), Place("disk", "hda", "bus"), "SATA"),
     ("no such bus", another_disk("/images/b", "nvme0", "nvme"), Place("disk", "nvme0", "bus"), "“nvme”"),
     (
@@ -189,7 +189,7 @@ WRONG: list[tuple[str, Edit, Place, str]] = [
     ("virtiofs", folder, Place("filesystem", "srv", "driver"), "shared memory"),
     ("bad MAC", another_nic(mac="52:54:00"), Place("nic", "52:54:00", "mac"), "no MAC address"),
     ("group MAC", another_nic(mac="53:54:00:00:00:01"), Place("nic", "53:54:00:00:00:01", "mac"), "group address"),
-    ("MAC twice", another_nic(mac=MAC), Place("nic", MAC, "mac"), "Two cards"),
+    ("MAC twice", another_nic(mac=MAC), Place("nic", f"{MAC}#1", "mac"), "Two cards"),
     (
         "no filter",
         _set("devices.interfaces[0].filter_ref.filter", "gone"),

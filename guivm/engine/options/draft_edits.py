@@ -9,6 +9,7 @@ from typing import Any
 from guivm.engine.options import catalogue
 from guivm.engine.options.changes import changes
 from guivm.engine.options.option import Choice, Custom, Option, Resource, Secret, Situation, Switch
+from guivm.engine.options.parts import Part, parts_of
 from guivm.engine.options.text import parse, show
 from guivm.engine.options.values import Change, ChangeKind, VmSettings
 from guivm.engine.xml.diff import unified
@@ -126,8 +127,9 @@ class Draft:
 
     def _node(self, resource: Resource[Any], device: str) -> XmlNode:
         """By identity (case does not count), else by number."""
-        nodes: Sequence[XmlNode] = resource.nodes(self._domain)
-        names = [resource.identity(node) or str(index) for index, node in enumerate(nodes)]
+        parts = parts_of(self._domain, resource)
+        nodes = [part.node for part in parts]
+        names = [part.device for part in parts]
         if not device and len(nodes) == 1:
             return nodes[0]
         for name, node in zip(names, nodes, strict=True):
@@ -145,17 +147,15 @@ class Draft:
     def listed(self, resource: str = "") -> tuple[ListedPart, ...]:
         """All parts, or those of one resource, with their options and present values."""
         kinds = [_resource(resource)] if resource else list(catalogue.RESOURCES)
-        return tuple(
-            self._part(kind, node, index) for kind in kinds for index, node in enumerate(kind.nodes(self._domain))
-        )
+        return tuple(self._part(part) for kind in kinds for part in parts_of(self._domain, kind))
 
-    def _part(self, resource: Resource[Any], node: XmlNode, index: int) -> ListedPart:
-        device = (resource.identity(node) or str(index)) if resource.is_device else ""
+    def _part(self, part: Part) -> ListedPart:
+        resource, node = part.resource, part.node
         name = resource.name(node) if resource.name is not None else resource.title
         rows = tuple(self._row(option, node) for option in resource.options)
         return ListedPart(
             resource.id,
-            clean_line(device, _LIMIT),
+            clean_line(part.device, _LIMIT),
             clean_line(name, _LIMIT),
             clean_line(resource.summary(self._situation, node), _LIMIT),
             rows,

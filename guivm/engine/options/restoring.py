@@ -59,6 +59,9 @@ class _Restorer:
         assert difference.before is not None
         element = difference.before.find()
         assert element is not None
+        made = self._pairs.get(element)
+        if made is not None and self._is_attached(made):  # for a field that is kept in it (<listen type=…>)
+            remove_child(made)
         self._insert_copy(element)
 
     def put_field_back(self, difference: Difference) -> None:

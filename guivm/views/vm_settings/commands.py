@@ -6,12 +6,12 @@ import shlex
 
 from PySide6.QtCore import QCoreApplication
 
-from guivm.engine.options import catalogue
+from guivm.engine.options.parts import Part, all_parts
 from guivm.engine.options.values import Change, ChangeKind
 from guivm.engine.xml.diff import pretty
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.node import XmlNode
-from guivm.views.vm_settings.draft import AUTOSTART, Draft, Part
+from guivm.views.vm_settings.draft import AUTOSTART, Draft
 
 # Kinds of device whose whole element virsh can hand over (virsh(1): attach-device, detach-device, update-device).
 _ATTACHED = frozenset(
@@ -76,9 +76,9 @@ def _simple(draft: Draft, change: Change, name: str, scope: str) -> list[str] | 
     if not change.place.device:
         return None
     if change.kind is ChangeKind.REMOVED:
-        part = _part(draft, draft.base, change)
+        part = _part(draft.base, change)
         return None if part is None else _device_command("detach-device", part.node, name, scope)
-    part = _part(draft, domain, change)
+    part = _part(domain, change)
     if part is None:
         return None
     if change.kind is ChangeKind.ADDED and part.resource.id in _ATTACHED:
@@ -98,11 +98,6 @@ def _device_command(verb: str, node: XmlNode, name: str, scope: str) -> list[str
     return [f"virsh {verb} {name} /dev/stdin {scope} <<'XML'", *pretty(text), "XML"]
 
 
-def _part(draft: Draft, domain: DomainXml, change: Change) -> Part | None:
-    for known in catalogue.RESOURCES:
-        if known.id == change.place.resource:
-            for index, node in enumerate(known.nodes(domain)):
-                part = Part(known, node, index)
-                if part.device == change.place.device:
-                    return part
-    return None
+def _part(domain: DomainXml, change: Change) -> Part | None:
+    place = (change.place.resource, change.place.device)
+    return next((part for part in all_parts(domain) if (part.resource.id, part.device) == place), None)

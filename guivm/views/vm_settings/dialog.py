@@ -244,8 +244,7 @@ class SettingsDialog(QDialog):
         for button in (frame.changes_button, frame.xml_button):
             button.setChecked(False)
         if self._form is None or self._form.part != part:
-            self._form = show_form(self.draft, part, frame.area, self._form)
-            self._form.refresh(self._pending)
+            self._form = show_form(self.draft, part, frame.area, self._form, self._pending)
             self._form.restore()
         frame.title.setText(part_title(part))
         found = option_found(part, frame.search.text())

@@ -10,7 +10,8 @@ from PySide6.QtCore import QCoreApplication, QObject, Signal
 from guivm.engine.options.changes import changes, revert
 from guivm.engine.options.new_disks import NewDisk
 from guivm.engine.options.option import Option, Resource, Situation, Value
-from guivm.engine.options.parts import Part, all_parts, parts_of
+from guivm.engine.options.parts import Part as Part
+from guivm.engine.options.parts import all_parts, parts_of
 from guivm.engine.options.values import Change, ChangeKind, Place, SettingProblem, VmSettings
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.document import XmlError

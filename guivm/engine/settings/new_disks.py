@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _MEMORY_BYTES = 1 << 30
 _POLL_S = 0.2
 _MAX_WORDS = 4096
+_MISCOUNTED = "Unable to get accurate CPU usage"
+_MEASUREMENTS = 25
 _RESERVE_BYTES = 64 << 20  # of the host's disk, that is not filled
 
 
@@ -145,7 +147,7 @@ def _make_part(context: HandlerContext, disk: NewDisk, part: Path) -> FileIdenti
     except OSError as error:
         raise OperationError("The new disk could not be created.", details=str(error)) from error
     try:
-        _run(context, disk, part)
+        _run_until_it_counts(context, disk, part)
         fsync_file(part)
         mark = identity(part)
         if mark is None:
@@ -174,6 +176,21 @@ def _arguments(disk: NewDisk, part: Path) -> list[str]:
         *(("-o", ",".join(options)) if options else ()),
         *("--", os.fspath(part), str(disk.size_bytes)),
     ]
+
+
+class _MiscountedError(OperationError):
+    """qemu-img took no time at all to measure how fast this computer derives a key from a passphrase."""
+
+
+def _run_until_it_counts(context: HandlerContext, disk: NewDisk, part: Path) -> None:
+    """QEMU before 9.1 gives up when a first, short measurement of its own processor time answers 0 ms
+    (``crypto/pbkdf.c``), as it does by chance where that is counted in clock ticks. It begins the file anew."""
+    for _ in range(_MEASUREMENTS - 1):
+        try:
+            return _run(context, disk, part)
+        except _MiscountedError:
+            continue
+    return _run(context, disk, part)
 
 
 def _run(context: HandlerContext, disk: NewDisk, part: Path) -> None:
@@ -215,7 +232,8 @@ def _run(context: HandlerContext, disk: NewDisk, part: Path) -> None:
             text = clean_block(words.read(_MAX_WORDS).decode("utf-8", "replace"), _MAX_WORDS)
             if "No space left" in text or "quota exceeded" in text:
                 raise NoSpaceError("There is no space left for the new disk.", advice="Free some space.", details=text)
-            raise OperationError("The new disk could not be created.", details=text)
+            kind = _MiscountedError if _MISCOUNTED in text else OperationError
+            raise kind("The new disk could not be created.", details=text)
 
 
 def _follow(context: HandlerContext, disk: NewDisk, part: Path, process: subprocess.Popen[bytes]) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtCore import QCoreApplication, QModelIndex, QPersistentModelIndex, Qt, Signal, Slot
+from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -18,8 +18,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
-    QSpinBox,
-    QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
 )
@@ -39,19 +37,15 @@ from guivm.engine.options.option import (
     Switch,
     Value,
 )
-from guivm.views.forms import PathField, SizeSpin, pad_spin, plain_tooltip
+from guivm.views.forms import PathField, plain_tooltip
 from guivm.views.theme import GRID
+from guivm.views.vm_settings.pieces import QuietCombo, QuietSize, QuietSpin, RoomyDelegate
+from guivm.views.vm_settings.pieces import translated as translated
 
 _MIB = 1024 * 1024
-_FIELD_WIDTH = 36 * GRID
 _WIDEST_FIELD = 64 * GRID
 _POPUP_WIDTH = 90 * GRID
 _NOTE_ROLE = Qt.ItemDataRole.UserRole + 1
-
-
-def translated(text: str) -> str:
-    """A text of the catalogue in the person's language."""
-    return QCoreApplication.translate("Options", text) if text else ""
 
 
 class ValueEditor(QWidget):
@@ -101,16 +95,12 @@ class SwitchEditor(ValueEditor):
         self.changed.emit(on)
 
 
-class _ChoiceDelegate(QStyledItemDelegate):
-    """Rows with room, and the note or the refusal behind the label."""
+class _ChoiceDelegate(RoomyDelegate):
+    """The note or the refusal behind the label."""
 
     def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
         super().initStyleOption(option, index)
         option.text = _with_note(index)
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        size = super().sizeHint(option, index)
-        return QSize(size.width() + 2 * GRID, max(size.height(), 4 * GRID))
 
 
 class ChoiceEditor(ValueEditor):
@@ -118,9 +108,8 @@ class ChoiceEditor(ValueEditor):
 
     def __init__(self, option: Option[Any], editor: Choice, parent: QWidget) -> None:
         super().__init__(option, parent)
-        self.box = _QuietCombo(self)
+        self.box = QuietCombo(self)
         self.box.setEditable(editor.free)
-        self.box.setMinimumWidth(_FIELD_WIDTH)
         self.box.setMaximumWidth(_WIDEST_FIELD)
         self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.box.setItemDelegate(_ChoiceDelegate(self.box))
@@ -193,41 +182,12 @@ def _is_same(a: Value | None, b: Value | None) -> bool:
     return a == b and type(a) is type(b)  # True is no 1 here
 
 
-class _QuietCombo(QComboBox):
-    """The wheel scrolls the page, not the values it passes over."""
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
-
-
-class _QuietSpin(QSpinBox):
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
-
-
-class _QuietSize(SizeSpin):
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
-
-
 class NumberEditor(ValueEditor):
     """A number; one below the smallest stands for the default, and says so."""
 
     def __init__(self, option: Option[Any], editor: Number, parent: QWidget) -> None:
         super().__init__(option, parent)
-        self.box = _QuietSpin(self)
+        self.box = QuietSpin(f"option-{option.id}", translated(option.label), self)
         self._none = max(editor.minimum - 1, -(1 << 31))
         self.box.setRange(self._none, min(editor.maximum, (1 << 31) - 1))
         self.box.setSingleStep(editor.step)
@@ -235,15 +195,11 @@ class NumberEditor(ValueEditor):
         if editor.unit:
             self.box.setSuffix(f" {editor.unit}")
         self.box.setMinimumWidth(18 * GRID)
-        self.box.setKeyboardTracking(False)
-        pad_spin(self.box)
         self._take(self.box)
         self.box.valueChanged.connect(self._on_value)
 
     def show_value(self, value: Value | None) -> None:
-        self.box.blockSignals(True)
-        self.box.setValue(self._none if value is None else int(value))
-        self.box.blockSignals(False)
+        self.box.show_value(self._none if value is None else int(value))
 
     @Slot(int)
     def _on_value(self, value: int) -> None:
@@ -256,20 +212,16 @@ class SizeEditor(ValueEditor):
     def __init__(self, option: Option[Any], editor: Size, parent: QWidget) -> None:
         super().__init__(option, parent)
         self._per_mib = _MIB // editor.unit.value
-        self.box = _QuietSize(self)
+        self.box = QuietSize(f"option-{option.id}", translated(option.label), self)
         top = min(editor.maximum // self._per_mib, (1 << 31) - 1)
         self.box.setRange(0, top)
         self.box.setSpecialValueText(translated(option.default) or self.tr("Default"))
-        self.box.setMinimumWidth(18 * GRID)
-        self.box.setKeyboardTracking(False)
         self._minimum = editor.minimum
         self._take(self.box)
         self.box.valueChanged.connect(self._on_value)
 
     def show_value(self, value: Value | None) -> None:
-        self.box.blockSignals(True)
-        self.box.setValue(0 if value is None else int(value) // self._per_mib)
-        self.box.blockSignals(False)
+        self.box.show_value(0 if value is None else int(value) // self._per_mib)
 
     @Slot(int)
     def _on_value(self, mib: int) -> None:

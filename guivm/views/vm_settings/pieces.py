@@ -1,10 +1,10 @@
-"""Small fields that the widgets of single options are made of. GUI thread."""
+"""Small fields that the editors are made of. GUI thread."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -19,20 +19,38 @@ from PySide6.QtWidgets import (
 from guivm.engine.options.option import Item, Value
 from guivm.views.forms import SizeSpin, pad_spin, plain_label, plain_tooltip
 from guivm.views.theme import GRID
-from guivm.views.vm_settings.editors import translated
 
 FIELD_WIDTH = 36 * GRID
 LABEL_WIDTH = 14 * GRID
 
 
-class _RoomyDelegate(QStyledItemDelegate):
+def translated(text: str) -> str:
+    """A text of the catalogue in the person's language."""
+    return QCoreApplication.translate("Options", text) if text else ""
+
+
+class RoomyDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         size = super().sizeHint(option, index)
         return QSize(size.width() + 2 * GRID, max(size.height(), 4 * GRID))
 
 
-class ItemBox(QComboBox):
-    """One of the catalogue's items; what cannot be had is greyed and says why. The wheel changes nothing."""
+class QuietCombo(QComboBox):
+    """A choice; the wheel scrolls the page, not the values it passes over."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMinimumWidth(FIELD_WIDTH)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setItemDelegate(RoomyDelegate(self))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class ItemBox(QuietCombo):
+    """One of the catalogue's items; what cannot be had is greyed and says why."""
 
     picked = Signal(object)  # the value
 
@@ -40,10 +58,6 @@ class ItemBox(QComboBox):
         super().__init__(parent)
         self.setObjectName(name)
         self.setAccessibleName(accessible)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setMinimumWidth(FIELD_WIDTH)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setItemDelegate(_RoomyDelegate(self))
         self._rows = QStandardItemModel(self)
         self.setModel(self._rows)
         self._items: tuple[Item, ...] = ()
@@ -84,9 +98,6 @@ class ItemBox(QComboBox):
     def _on_activated(self, index: int) -> None:
         if 0 <= index < len(self._items):
             self.picked.emit(self._items[index].value)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        event.ignore()
 
 
 class QuietSpin(QSpinBox):

@@ -29,6 +29,7 @@ PURE_ENGINE = {
         "xml",
         "networks.values",
         "networks.rules",
+        "snapshots.values",
     )
 }
 

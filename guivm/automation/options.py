@@ -9,8 +9,6 @@ from pathlib import Path
 from guivm.automation.language import DEFAULT_RATE, DEFAULT_TIMEOUT_S, MAX_SECONDS, SUMMARY
 from guivm.automation.words import is_name
 
-VERBS = ("automate", "type", "key")
-
 _AUTOMATE_EPILOG = f"""\
 {SUMMARY}
 exit codes: 0 all done, 1 something expected did not come, 2 no valid script, 130 stopped. When it fails, the last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,6 +39,7 @@ class Edits:
     listed: str | None = None
     autostart: bool | None = None
     dry_run: bool = False
+    qemu: bool = False
     next_start: bool = False
     as_json: bool = False
 
@@ -52,10 +54,12 @@ def parse_edits(words: Sequence[str]) -> Edits:
             raise UsageError(f"“{word}” stands for nothing here; settings begin with “--”")
         flag, equals, value = word[2:].partition("=")
         match flag:
-            case "dry-run" | "next-start" | "json" if equals:
+            case "dry-run" | "qemu" | "next-start" | "json" if equals:
                 raise UsageError(f"--{flag} takes no value")
             case "dry-run":
                 found.dry_run = True
+            case "qemu":
+                found.qemu = True
             case "next-start":
                 found.next_start = True
             case "json":
@@ -77,9 +81,18 @@ def parse_edits(words: Sequence[str]) -> Edits:
                 found.edits += _settings(flag, value if equals else None, waiting)
     if found.listed is not None and found.edits:
         raise UsageError("--list changes nothing: leave the settings out, or try --dry-run")
-    if found.listed is None and not found.edits and found.autostart is None:
+    if found.qemu and not found.dry_run:
+        raise UsageError("--qemu belongs to --dry-run")
+    if found.listed is None and not found.edits and found.autostart is None and not found.qemu:
         raise UsageError("say what to change, or --list; see --help")
     return found
+
+
+def typed(resource: str, device: str, option: str, value: str | int | bool | None) -> str:
+    """One edit as it would be typed in a shell; :func:`parse_edits` reads it back."""
+    name = f"{device}.{option}" if device else option
+    text = "default" if value is None else ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    return shlex.join((f"--{resource}", f"{name}={text}"))
 
 
 def _settings(flag: str, value: str | None, waiting: list[str]) -> list[Edit]:

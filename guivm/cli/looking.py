@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from guivm.cli.exits import Exit
 from guivm.cli.output import jsonable, print_json, print_table, size_words, vm_values
 from guivm.cli.verbs import Verbs, add_vm
+from guivm.errors import VmNotFoundError, WrongStateError
 
 if TYPE_CHECKING:
     from guivm.cli.session import Session
@@ -31,7 +32,7 @@ def _list(session: Session, arguments: argparse.Namespace) -> int:
     ]
     vms.sort(key=lambda vm: (vm.key.host, vm.name.casefold()))
     if session.as_json:
-        print_json([vm_values(vm) for vm in vms])
+        print_json([vm_values(vm) | {"pending": _pending(session, vm)} for vm in vms])
         return Exit.OK
     rows = [("NAME", "STATE", "CPUS", "MEMORY", "TITLE")]
     rows += [(vm.name, vm.state.value, str(vm.vcpus), size_words(vm.memory_kib * 1024), vm.title) for vm in vms]
@@ -48,12 +49,24 @@ def _show(session: Session, arguments: argparse.Namespace) -> int:
     if session.as_json:
         hardware = jsonable(asdict(details))
         del hardware["key"]
-        print_json(vm_values(vm) | {"hardware": hardware})
+        print_json(vm_values(vm) | {"pending": _pending(session, vm), "hardware": hardware})
         return Exit.OK
     for label, value in _lines(vm, details):
         if value:
             print(f"{label + ':':<12}{value}")
     return Exit.OK
+
+
+def _pending(session: Session, vm: VmInfo) -> int:
+    """How many changes wait for its next start: asked for, for the list itself comes by that number late."""
+    if not vm.can_have_pending:
+        return 0
+    from guivm.engine.requests import ReadPending
+
+    try:
+        return len(session.ask(ReadPending(vm.key)).changes)
+    except (VmNotFoundError, WrongStateError):  # ended meanwhile
+        return 0
 
 
 def _lines(vm: VmInfo, details: VmDetails) -> list[tuple[str, str]]:

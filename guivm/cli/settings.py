@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guivm.cli.edits import Edit, Edits, parse_edits
+from guivm.cli.edits import Edit, Edits, parse_edits, typed
 from guivm.cli.exits import Exit
 from guivm.cli.output import print_json, print_table
 from guivm.cli.verbs import UsageError, Verbs, add_vm
 from guivm.errors import OperationError
+from guivm.text import clean_line
 
 if TYPE_CHECKING:
     from guivm.cli.session import Session
@@ -31,6 +32,7 @@ number, from 0; it may be left out where there is only one.
 other options:
   --list [RESOURCE]  the options with their present values; change nothing
   --dry-run          show what would change in the XML, what is wrong with it, and how it would reach a running VM
+  --qemu             with --dry-run: also how libvirt would start QEMU then, without network cards and secrets
   --next-start       leave a running VM as it is
   --json             print JSON
 """
@@ -38,7 +40,7 @@ other options:
 
 def add_verbs(verbs: Verbs) -> None:
     parser = verbs.add("set", "change the settings of a virtual machine, or list them", _set)
-    parser.usage = "guivm set VM [--list [RESOURCE]] [--dry-run] [--next-start] [--json] [SETTING ...]"
+    parser.usage = "guivm set VM [--list [RESOURCE]] [--dry-run [--qemu]] [--next-start] [--json] [SETTING ...]"
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_vm(parser)
@@ -85,7 +87,7 @@ def _set(session: Session, arguments: argparse.Namespace) -> int:
         _do(draft, edit)
     changes = draft.changes()
     autostart = edits.autostart if edits.autostart != settings.autostart else None
-    if not changes and autostart is None and not draft.is_changed:
+    if not changes and autostart is None and not draft.is_changed and not edits.qemu:
         return _nothing(session, vm)
     problems = _new_problems(session, vm, settings.xml, draft.xml) if draft.is_changed else ()
     if edits.dry_run:
@@ -107,8 +109,11 @@ def _new_problems(session: Session, vm: VmInfo, base: str, xml: str) -> tuple[Se
     problems = session.ask(CheckSettings(vm.key, xml))
     if all(problem.is_warning for problem in problems):
         return problems
-    old = session.ask(CheckSettings(vm.key, base))
-    return tuple(replace(problem, is_warning=True) if problem in old else problem for problem in problems)
+    old = {(problem.place, problem.message) for problem in session.ask(CheckSettings(vm.key, base))}
+    return tuple(
+        replace(problem, is_warning=True) if (problem.place, problem.message) in old else problem
+        for problem in problems
+    )
 
 
 def _do(draft: Draft, edit: Edit) -> None:
@@ -136,6 +141,9 @@ def _nothing(session: Session, vm: VmInfo) -> int:
 
 
 def _dry_run(session: Session, vm: VmInfo, draft: Draft, edits: Edits, problems: Sequence[SettingProblem]) -> int:
+    from guivm.engine.requests import ReadQemuCommand
+
+    command = session.ask(ReadQemuCommand(vm.key, draft.xml)) if edits.qemu else ""
     reaches = [(change, draft.may_be_live(change) and not edits.next_start) for change in draft.changes()]
     if session.as_json:
         print_json(
@@ -146,6 +154,7 @@ def _dry_run(session: Session, vm: VmInfo, draft: Draft, edits: Edits, problems:
                 "changes": [_change_values(change) | {"reach": _reach(live)} for change, live in reaches],
                 "problems": [_problem_values(problem) for problem in problems],
             }
+            | ({"qemu": command} if edits.qemu else {})
         )
     else:
         print(draft.diff(), end="")
@@ -156,6 +165,10 @@ def _dry_run(session: Session, vm: VmInfo, draft: Draft, edits: Edits, problems:
             print(f"{_change_words(change)}{ending}")
         for problem in problems:
             print(f"{'warning' if problem.is_warning else 'problem'}: {_problem_words(problem)}")
+            if _remedy(problem):
+                print(f"  try: {_remedy(problem)}")
+        if edits.qemu:
+            print(command)
     return Exit.FAILED if any(not problem.is_warning for problem in problems) else Exit.OK
 
 
@@ -166,10 +179,13 @@ def _tell(problems: Sequence[SettingProblem]) -> None:
     for problem in problems:
         if problem.is_warning:
             print(f"guivm: warning: {_problem_words(problem)}", file=sys.stderr)
+            if _remedy(problem):
+                print(f"guivm: try: {_remedy(problem)}", file=sys.stderr)
     worst = [problem for problem in problems if not problem.is_warning]
     if worst:
         summary = " ".join(_problem_words(problem) for problem in worst)
-        raise OperationError(summary, advice=worst[0].command and f"Try: {worst[0].command}")
+        remedies = "; ".join(dict.fromkeys(filter(None, map(_remedy, worst))))
+        raise OperationError(summary, advice=remedies and f"Try: {remedies}")
 
 
 def _print_outcomes(
@@ -224,7 +240,20 @@ def _problem_values(problem: SettingProblem) -> dict[str, object]:
         "message": problem.message,
         "warning": problem.is_warning,
         "command": problem.command,
+        "try": _remedy(problem),
     }
+
+
+def _remedy(problem: SettingProblem) -> str:
+    """What to type: another setting, or a command for the shell; empty where neither is known."""
+    from guivm.engine.options.values import AccessFix, EditFix
+
+    match problem.fix:
+        case EditFix(place=place, value=value):
+            return clean_line(typed(place.resource, place.device, place.option, value), 1000)
+        case AccessFix() as fix:
+            return clean_line(fix.command, 2000)
+    return problem.command
 
 
 def _problem_words(problem: SettingProblem) -> str:

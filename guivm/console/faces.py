@@ -60,7 +60,7 @@ class FaceWords:
     button: str = ""
 
 
-def face_words(face: ConsoleFace, text: str, host_key: str) -> FaceWords:
+def _face_words(face: ConsoleFace, text: str, host_key: str) -> FaceWords:
     """Words of a face; ``text``, when there is one, instead of the usual second line. LIVE has none."""
 
     def tr(source: str) -> str:
@@ -90,19 +90,24 @@ def face_words(face: ConsoleFace, text: str, host_key: str) -> FaceWords:
             return FaceWords()
 
 
-def connection_words(source: DisplaySource | None, size: QSize, text: str) -> FaceWords:
-    """Words where the VM runs: about the way to its display, or about a display that is off.
+def words_of(face: ConsoleFace, text: str, host_key: str, source: DisplaySource | None, size: QSize) -> FaceWords:
+    """What the console says: of a VM that runs whatever its source says, else the words of its face.
 
-    ``size``: of the picture, guest pixels. ``text``: instead of the usual second line.
+    ``host_key``: its label. ``size``: of the picture, guest pixels. ``text``: instead of the usual second line.
     """
+    return _connection_words(source, size, text) if face is ConsoleFace.LIVE else _face_words(face, text, host_key)
+
+
+def _connection_words(source: DisplaySource | None, size: QSize, text: str) -> FaceWords:
+    """Words where the VM runs: about the way to its display, or about a display that is off."""
     state = source.state if source is not None else SourceState.CONNECTING
     if source is None or state is SourceState.CONNECTING:
-        return face_words(ConsoleFace.CONNECTING, text, "")
+        return _face_words(ConsoleFace.CONNECTING, text, "")
     if state is SourceState.DISCONNECTED:
         return disconnected_words(text or (str(source.error) if isinstance(source.error, GuivmError) else ""))
     # All screens are off; or the only one has no size, which is how servers say the same.
     if not source.heads or (size.width() <= 1 and size.height() <= 1):
-        return face_words(ConsoleFace.NO_SIGNAL, "", "")
+        return _face_words(ConsoleFace.NO_SIGNAL, "", "")
     return FaceWords()
 
 
@@ -215,6 +220,14 @@ class CaptureHint(QLabel):
         self.show()
         self.raise_()
         self._timer.start()
+
+    def show_captured(self, host_key: str, trouble: str) -> None:
+        """How to get out again; ``trouble``: what the desktop keeps to itself, translated, mostly empty."""
+        text = self.tr("Press {key} to release keyboard and mouse").format(key=host_key)
+        self.show_text("\n".join(filter(None, (text, trouble))))
+
+    def show_view_only(self) -> None:
+        self.show_text(self.tr("View only: keyboard and mouse do not reach the guest"))
 
     def dismiss(self) -> None:
         self._timer.stop()

@@ -22,12 +22,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, FaceWords, connection_words, face_words
+from guivm.console.faces import CaptureHint, ConsoleFace, FacePanel, words_of
 from guivm.console.frame import CursorShape, Framebuffer, KeyboardLeds, PointerMode, SourceState
 from guivm.console.input.guest_input import GuestInput, InputObserver
 from guivm.console.input.guest_keys import GuestKeys, KeyFate
 from guivm.console.input.input_method import InputMethod
-from guivm.console.input.keyboard import key_name
+from guivm.console.input.keyboard import is_plain_enter, key_name
 from guivm.console.input.keyboard_grab import KeyboardGrab
 from guivm.console.input.pointing import Pointing
 from guivm.console.input.touch import TouchAction
@@ -41,8 +41,6 @@ from guivm.console.source import DisplaySource
 from guivm.console.typing import KeyEvent
 
 __all__ = ["ConsoleFace", "ConsoleWidget", "GlPolicy", "ScaleMode"]
-
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class ConsoleWidget(PictureView):
@@ -211,17 +209,12 @@ class ConsoleWidget(PictureView):
         self._update_input()
 
     def _update_face(self) -> None:
-        words = self._words()
+        words = words_of(self._face, self._face_text, self.host_key_label(), self._source, self.picture_size())
         self._panel.show_words(words)
         view_only = self.tr("View only") if self._view_only else ""
         self.setAccessibleDescription(" ".join(part for part in (words.heading, words.text, view_only) if part))
         self.update()
         self.update_plane()
-
-    def _words(self) -> FaceWords:
-        if self._face is not ConsoleFace.LIVE:
-            return face_words(self._face, self._face_text, self.host_key_label())
-        return connection_words(self._source, self.picture_size(), self._face_text)
 
     def _shows_picture(self) -> bool:
         size = self.picture_size()
@@ -242,10 +235,6 @@ class ConsoleWidget(PictureView):
 
     def is_auto_resize(self) -> bool:
         return self._resizing.is_enabled
-
-    def set_auto_resize_limit(self, width: int, height: int) -> None:
-        """The largest screen in pixels that the server can show (QEMU up to 9.0: 2560 by 2048)."""
-        self._resizing.set_limit(width, height)
 
     def _follows_window(self) -> bool:
         return self._resizing.is_active
@@ -281,7 +270,7 @@ class ConsoleWidget(PictureView):
         self.setFocus(Qt.FocusReason.OtherFocusReason)
         self._grab.take()
         self._keys.captured()
-        self._show_capture_hint()
+        self._hint.show_captured(self.host_key_label(), self.capture_trouble())
         self._update_input()
         self.update()
         self.captureChanged.emit(True)
@@ -292,13 +281,10 @@ class ConsoleWidget(PictureView):
 
     @Slot()
     def _on_trouble(self) -> None:
-        if self._captured and self.capture_trouble():
-            self._show_capture_hint()
+        trouble = self.capture_trouble()
+        if self._captured and trouble:
+            self._hint.show_captured(self.host_key_label(), trouble)
         self.captureTroubleChanged.emit()
-
-    def _show_capture_hint(self) -> None:
-        text = self.tr("Press {key} to release keyboard and mouse").format(key=self.host_key_label())
-        self._hint.show_text("\n".join(filter(None, (text, self.capture_trouble()))))
 
     def release_capture(self) -> None:
         """Let go of everything held down in the guest and give keyboard and mouse back."""
@@ -340,7 +326,7 @@ class ConsoleWidget(PictureView):
 
     def _say_view_only(self) -> None:
         if self.isVisible():
-            self._hint.show_text(self.tr("View only: keyboard and mouse do not reach the guest"))
+            self._hint.show_view_only()
 
     def host_key_label(self) -> str:
         return self._keys.host_key_label()
@@ -402,17 +388,16 @@ class ConsoleWidget(PictureView):
         """Whether a key is ours before it is anybody's shortcut: all of them while captured, and Enter, to capture."""
         if self._captured:
             return not self._keys.is_desktop_shortcut(event)
-        return self._is_enter(event)
+        return self._captures(event)
 
-    def _is_enter(self, event: QKeyEvent) -> bool:
-        plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
-        return event.key() in _ENTER and plain and self._takes_input()
+    def _captures(self, event: QKeyEvent) -> bool:
+        return is_plain_enter(event) and self._takes_input()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         fate = self._keys.press(event, captured=self._captured)
         if fate is KeyFate.COMMAND:
             self.hostCommand.emit(key_name(event))
-        elif fate is KeyFate.UNUSED and self._is_enter(event) and not event.isAutoRepeat():
+        elif fate is KeyFate.UNUSED and self._captures(event) and not event.isAutoRepeat():
             self.capture()
         elif fate in (KeyFate.UNUSED, KeyFate.DESKTOP):
             if fate is KeyFate.DESKTOP:

@@ -34,7 +34,13 @@ class HandlerContext:
     images_dir: Path
     capabilities: CapabilityCache = field(default_factory=CapabilityCache)
     borrow: Callable[[], AbstractContextManager[libvirt.virConnect]] | None = None
+    macs_elsewhere: Callable[[], frozenset[str]] | None = None  # lower-case, of the VMs of the other connected hosts
     watch_networks: Callable[[], None] | None = None  # from now on tell of changes of the host's networks
+
+    @property
+    def kept_here(self) -> Path | None:
+        """The folder below which this computer keeps snapshots of the host's VMs; None when its files are not here."""
+        return self.images_dir if self.host.is_local else None
 
     def another_connection(self) -> AbstractContextManager[libvirt.virConnect]:
         """A connection for a thread of the handler's own: two threads must not have calls under way on one.

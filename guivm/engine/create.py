@@ -87,7 +87,7 @@ def _define_or_nothing(
 def recover(context: HandlerContext) -> None:
     """After a crash or a lost connection: remove the disks of VMs never defined. A disk that some VM names stays."""
     for uuid, disk in creation_journal.cut_short(context.images_dir):
-        references = collect_references(context.connection)
+        references = collect_references(context.connection, context.kept_here)
         if not any(use.uuid == uuid for use in references.uses) and not references.users(disk):
             _remove_disk(disk)
             _remove_disk(disk.with_name(disk.name + ".part"))
@@ -195,7 +195,7 @@ def _free_path(context: HandlerContext, name: str, ending: str) -> Path:
         context.images_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise OperationError("The folder for disk images could not be made.", details=str(error)) from error
-    return free_image_path(context.images_dir, name, collect_references(context.connection), ending)
+    return free_image_path(context.images_dir, name, collect_references(context.connection, context.kept_here), ending)
 
 
 def free_image_path(directory: Path, name: str, references: References, ending: str = ".qcow2") -> Path:

@@ -20,6 +20,7 @@ from guivm.engine.files import identity
 from guivm.engine.images import chain
 from guivm.engine.job_types import DeletedVm, DeletePlan, DiskFate, TrashedFile
 from guivm.engine.libvirt_errors import is_unsupported, text_of, translate
+from guivm.engine.orphaned_secrets import drop_orphaned_secrets
 from guivm.engine.references import References, collect_references, document_paths, snapshot_documents, volume_path
 from guivm.engine.requests import Delete, PlanDelete, PurgeDeleted, UndoDelete
 from guivm.engine.types import VmKey
@@ -51,7 +52,7 @@ def _plan(context: HandlerContext, key: VmKey) -> DeletePlan:
     files: tuple[DiskFate, ...] = ()
     if candidates:
         if context.host.is_local:
-            references = collect_references(context.connection)
+            references = collect_references(context.connection, context.kept_here)
             files = tuple(_fate(candidate, key.uuid, references) for candidate in candidates)
         else:
             files = tuple(
@@ -342,13 +343,14 @@ def purge_deleted(context: HandlerContext, request: PurgeDeleted) -> int:
     deleted = request.deleted
     present = [file for file in deleted.files if identity(file.kept_at) is not None]
     if present:
-        references = collect_references(context.connection)
+        references = collect_references(context.connection, context.kept_here)
         for file in present:
             users = references.users(file.kept_at)
             if users:
                 raise InUseError(f"A deleted file is needed by “{users[0].vm_name}”.", details=str(file.kept_at))
     freed = trash.discard(deleted)
     _forget_firmware_state(context, deleted)
+    drop_orphaned_secrets(context, deleted)
     return freed
 
 

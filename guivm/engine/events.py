@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from guivm.engine.jobs import JobInfo
-from guivm.engine.types import HostId, HostInfo, VmInfo
+from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
+from guivm.errors import GuivmError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,19 @@ class NetworksChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something about a VM went wrong that nobody had asked for, and a person should know."""
+
+    vm: VmKey
+    problem: GuivmError
+
+
+@dataclass(frozen=True, slots=True)
 class JobChanged:
     """A job was queued, moved on or ended. Not sent for quiet requests."""
 
     job: JobInfo
 
 
-EngineEvent = HostChanged | HostRemoved | VmsReset | VmsChanged | NetworksChanged | JobChanged
+EngineEvent = HostChanged | HostRemoved | VmsReset | VmsChanged | NetworksChanged | Noticed | JobChanged
 Listener = Callable[[EngineEvent], None]

@@ -8,6 +8,7 @@ What only jobs need (requests, words, handlers) is imported with the first job: 
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from guivm.engine.connection import Backoff, Connector, HostConnection, LinkLost
 from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, NetworksChanged
 from guivm.engine.inventory import Inventory, Rereads
 from guivm.engine.jobs import Job
-from guivm.engine.link import DomainEvent, NetworkEvent, WatchNetworks
+from guivm.engine.link import DefinitionsWritten, DomainEvent, NetworkEvent, WatchNetworks
+from guivm.engine.pending import PendingCounts, RunningVmsRead
 from guivm.engine.queues import HostQueues
 from guivm.engine.reader import Listing, Reader
+from guivm.engine.settings.stored_forwards import StoredForwards
 from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
 from guivm.errors import GuivmError, HostError, OperationError
 
@@ -42,6 +45,7 @@ class ListingPace(NamedTuple):
     first_s: float = 0.1  # before the list is announced
     pause_s: float = 0.25  # then the list is made and painted, with the processor and Python's lock for itself
     portion_s: float = 0.1  # each announced at its end; events wait so long
+    compare_s: float = 1.0  # after the whole list, before running VMs are compared with their definitions
 
 
 class ManagedHost:
@@ -67,7 +71,9 @@ class ManagedHost:
         self._tidied = False
         self._inventory = Inventory(info.id)
         self._rereads = Rereads()
+        self._forwards = StoredForwards()
         self._pace = pace
+        self._pending = PendingCounts(pace.compare_s)
         self._listing: tuple[int, Listing] | None = None  # with its ticket, while VMs are left to be read
         self._read_on_at_s = 0.0
         self._queues = HostQueues(name)
@@ -153,17 +159,27 @@ class ManagedHost:
         self._listing = None if found.is_complete else (ticket, found)
         self._read_on_at_s = time.monotonic() + self._pace.pause_s
         self._rereads.clear()
+        self._pending.clear()
+        self._forwards.connected()
         with self._lock:
             self._loaded = self._inventory.load(ticket, found.vms)
+            if found.is_complete:
+                self._pending.begin(self._inventory.vms(), time.monotonic())
 
     def serve(self, link: LibvirtLink, events: list[object]) -> float | None:
         now_s = time.monotonic()
         for event in events:
             if isinstance(event, DomainEvent):
-                self._rereads.note(event.uuid, stopped=event.stopped, now_s=now_s)
+                self._rereads.note(event.uuid, later=event.stopped, now_s=now_s)
+                if event.started:
+                    self._forwards.started(event.uuid)
                 if event.defined:
                     with self._lock:
                         self._inventory.note_defined(event.uuid)
+            elif isinstance(event, DefinitionsWritten):
+                self._note_written(link, event.names, now_s)
+            elif isinstance(event, RunningVmsRead):
+                self._pending.note(event.uuids, now_s)
             elif isinstance(event, WatchNetworks):
                 link.watch_networks()
         if any(isinstance(event, NetworkEvent) for event in events):
@@ -173,12 +189,26 @@ class ManagedHost:
             self._reread(link, link.connection, due[start : start + _REREAD_BATCH])
         if self._listing is not None and time.monotonic() >= self._read_on_at_s:
             self._read_on(*self._listing)
+        if self._listing is None and self._forwards.is_waiting:
+            self._keep_forwards()
+        if self._pending.next_in(time.monotonic()) == 0:
+            self._compare_next(link)
         now_s = time.monotonic()
-        reread_in_s = self._rereads.next_in(now_s)
-        if self._listing is None:
-            return reread_in_s
-        read_on_in_s = max(0.0, self._read_on_at_s - now_s)
-        return read_on_in_s if reread_in_s is None else min(read_on_in_s, reread_in_s)
+        read_on_in_s = None if self._listing is None else max(0.0, self._read_on_at_s - now_s)
+        waits = (self._rereads.next_in(now_s), self._pending.next_in(now_s), read_on_in_s)
+        return min((wait_s for wait_s in waits if wait_s is not None), default=None)
+
+    def _note_written(self, link: LibvirtLink, names: frozenset[str] | None, now_s: float) -> None:
+        """Definitions were stored: an event may tell of it too, so that is waited for."""
+        if names is None:
+            uuids = [vm.key.uuid for vm in self.vms()]
+        else:
+            reader = Reader(self._info.id, link.connection)
+            uuids = [uuid for uuid in map(reader.uuid_of, names) if uuid is not None]
+        for uuid in uuids:
+            self._rereads.note(uuid, later=True, now_s=now_s)
+            with self._lock:
+                self._inventory.note_defined(uuid)
 
     def _tell_of_networks(self) -> None:
         with self._lock:
@@ -305,7 +335,7 @@ class ManagedHost:
 
     def _reread_target(self, request: Request[Any], link: LibvirtLink, connection: libvirt.virConnect) -> None:
         """What a verb may have changed; and one who asks about a VM need not wait until the list comes to it."""
-        from guivm.engine.requests import Lane
+        from guivm.engine.requests import Lane, ReadPending
 
         target = request.target
         if not isinstance(target, VmKey):
@@ -313,6 +343,8 @@ class ManagedHost:
         vm = self.vm(target.uuid)
         if request.lane is not Lane.READ or (vm is not None and not vm.is_complete):
             self._reread(link, connection, [target.uuid])
+        elif isinstance(request, ReadPending):  # somebody has reason to ask: perhaps the number is no longer true
+            self._connection.post(RunningVmsRead((target.uuid,)))
 
     def _reread(self, link: LibvirtLink, connection: libvirt.virConnect, uuids: list[str]) -> None:
         """Read VMs anew and announce what changed. Raises nothing: a broken link is reported to its control."""
@@ -329,6 +361,28 @@ class ManagedHost:
             change = self._inventory.update(ticket, results)
             if change is not None and not self._closed:
                 self._emit(change)
+        running = tuple(uuid for uuid, vm in results if vm is not None and vm.can_have_pending)
+        if running:
+            self._connection.post(RunningVmsRead(running))
+
+    def _compare_next(self, link: LibvirtLink) -> None:
+        """Count what waits for the next start of one VM."""
+        link.watch_definitions()
+        uuid = self._pending.take(time.monotonic())
+        if uuid is None:
+            return
+        with self._lock:
+            ticket = self._inventory.ticket()
+            vm = self._inventory.get(uuid)
+        if vm is None or not vm.can_have_pending:
+            return
+        begin_s = time.thread_time()
+        count = Reader(self._info.id, link.connection).pending(uuid)
+        self._pending.rest(time.monotonic(), time.thread_time() - begin_s)
+        with self._lock:
+            change = self._inventory.count(ticket, uuid, count)
+            if change is not None and not self._closed:
+                self._emit(change)
 
     def _read_on(self, ticket: int, listing: Listing) -> None:
         """One portion of the first list. What was read otherwise since the list began is newer, and stays."""
@@ -341,6 +395,8 @@ class ManagedHost:
             self._listing = None
         with self._lock:
             change = self._inventory.update(ticket, results)
+            if listing.is_complete:
+                self._pending.begin(self._inventory.vms(), time.monotonic())
             if self._closed:
                 return
             if change is not None:
@@ -348,6 +404,27 @@ class ManagedHost:
             if listing.is_complete:
                 self._info = replace(self._info, is_complete=True)
                 self._emit(HostChanged(self._info))
+
+    def _keep_forwards(self) -> None:
+        """Have the port forwards made that QEMU lacks; a command that ends soon leaves other people's VMs alone."""
+        due = self._forwards.take_due(self.vms())
+        if due and self._warm_up and not hosts.is_test(self._info.uri):
+            from guivm.engine.requests import Lane
+
+            for key in due:
+                self._queues.submit(Lane.VM, key.uuid, functools.partial(self._make_forwards, key))
+
+    def _make_forwards(self, key: VmKey) -> None:
+        from guivm.engine.settings.stored_forwards import make_forwards
+
+        try:
+            with self._connection.lease() as link, link.borrow() as connection:
+                notice = make_forwards(connection, key)
+        except HostError:
+            return  # they are looked at again when it is back
+        with self._lock:
+            if notice is not None and not self._closed:
+                self._emit(notice)
 
     def _read_capabilities(self) -> None:
         import libvirt

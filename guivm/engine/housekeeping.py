@@ -12,18 +12,21 @@ _log = logging.getLogger(__name__)
 
 
 def tidy_up(context: HandlerContext) -> None:
-    """Roll back creations cut short, finish or undo deletions cut short, free what was deleted long ago.
+    """Roll back creations cut short, finish or undo what else was cut short, free what was deleted long ago.
 
     Nobody waits for it and nobody asked for it: a failure is only logged.
     """
     import libvirt
 
     from guivm.engine import create, delete
+    from guivm.engine.snapshots import quarantine, recovering
 
     try:
         create.recover(context)
+        recovering.recover(context)
         delete.recover(context)
         delete.purge_expired(context, (context.images_dir,))
+        quarantine.purge_expired(context)
     except GuivmError as error:
         _log.warning("tidying up %s: %s %s", context.host.id, error, error.details)
     except libvirt.libvirtError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 SECTOR = 512
@@ -45,6 +45,7 @@ class ImageHeader:
     bootable: bool = True  # optical media: has an El Torito catalogue; disks: has a boot sector or partition table
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    internal_snapshots: int = 0  # held inside the image (qcow2)
 
 
 def read_header(reader: Reader) -> ImageHeader:
@@ -62,17 +63,7 @@ def read_header(reader: Reader) -> ImageHeader:
 
 
 def _with_problem(header: ImageHeader, problem: str) -> ImageHeader:
-    return ImageHeader(
-        header.format,
-        header.virtual_bytes,
-        header.backing,
-        header.backing_format,
-        header.data_file,
-        header.encrypted,
-        header.bootable,
-        (*header.problems, problem),
-        header.warnings,
-    )
+    return replace(header, problems=(*header.problems, problem))
 
 
 def _broken(format_name: str, what: str = "Its header is damaged.") -> ImageHeader:
@@ -96,6 +87,7 @@ def _qcow2(reader: Reader, start: bytes) -> ImageHeader:
     if len(start) < 72:
         return _broken("qcow2")
     version, backing_at, backing_len, cluster_bits, size, crypt = struct.unpack_from(">IQIIQI", start, 4)
+    (snapshots,) = struct.unpack_from(">I", start, 60)
     if version not in (2, 3):
         return _broken("qcow", f"It is in version {version} of the qcow format, which is not supported.")
     problems: list[str] = []
@@ -135,6 +127,7 @@ def _qcow2(reader: Reader, start: bytes) -> ImageHeader:
         data_file=data_file,
         encrypted=bool(crypt),
         problems=tuple(problems),
+        internal_snapshots=min(snapshots, 65536),  # QEMU's own limit (QCOW_MAX_SNAPSHOTS)
     )
 
 

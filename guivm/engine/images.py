@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from guivm.engine import qemu_img
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import FileIdentity, fsync_file, identity, rename_new
 from guivm.engine.image_headers import ImageHeader, read_header
@@ -30,9 +29,6 @@ MAX_DISK_BYTES = 1 << 50
 MAX_CHAIN = 64
 """Longest backing chain followed. libvirt itself stops at 200."""
 
-_TOOL_MEMORY_BYTES = 1 << 30
-_TOOL_CPU_S = 30
-_TOOL_TIMEOUT_S = 60.0
 _MAX_TOOL_OUTPUT = 1 << 20
 
 
@@ -171,47 +167,11 @@ def inspect_media_request(context: HandlerContext, request: InspectMedia) -> Med
 # --- qemu-img ---------------------------------------------------------------------------------------------
 
 
-def _tool(arguments: list[str], *, timeout_s: float = _TOOL_TIMEOUT_S) -> subprocess.CompletedProcess[bytes]:
-    """Run ``qemu-img`` under limits on memory and CPU. Raises UnsupportedError when it is not installed."""
-    argv = [
-        "prlimit",
-        f"--as={_TOOL_MEMORY_BYTES}",
-        f"--cpu={_TOOL_CPU_S}",
-        "--core=0",
-        "--",
-        "qemu-img",
-        *arguments,
-    ]
-    if shutil.which("qemu-img") is None or shutil.which("prlimit") is None:
-        raise UnsupportedError(
-            "The program “qemu-img” is not installed.", advice="Install the package “qemu-utils” (or “qemu-img”)."
-        )
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    try:
-        return subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-            umask=0o077,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ImageError("Looking at the disk image took too long.", details=str(error)) from error
-    except OSError as error:
-        raise OperationError("The program “qemu-img” could not be started.", details=str(error)) from error
-
-
-def _words(raw: bytes) -> str:
-    return raw[:4096].decode("utf-8", "replace")
-
-
 def _require_agreement(path: Path, header: ImageHeader) -> None:
     """QEMU, told the format, must see the same size and the same lack of other files. Raises ImageError."""
-    done = _tool(["info", "-U", "-f", header.format, "--output=json", "--", os.fspath(path.absolute())])
+    done = qemu_img.look(["info", "-U", "-f", header.format, "--output=json", "--", os.fspath(path.absolute())])
     if done.returncode != 0 or len(done.stdout) > _MAX_TOOL_OUTPUT:
-        raise ImageError(f"QEMU cannot read “{path.name}” as {header.format}.", details=_words(done.stderr))
+        raise ImageError(f"QEMU cannot read “{path.name}” as {header.format}.", details=qemu_img.words(done.stderr))
     try:
         seen = json.loads(done.stdout)
         size, format_name = int(seen["virtual-size"]), str(seen["format"])
@@ -262,10 +222,10 @@ def create_qcow2(path: Path, size_bytes: int, check_cancelled: Callable[[], None
             # Ours alone from the first moment; qemu-img writes into it.
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             made = True
-            done = _tool(["create", "-q", "-f", "qcow2", "--", os.fspath(part.absolute()), str(size_bytes)])
+            done = qemu_img.look(["create", "-q", "-f", "qcow2", "--", os.fspath(part.absolute()), str(size_bytes)])
             if done.returncode != 0:
-                _raise_for_space(part.parent, _words(done.stderr))
-                raise OperationError("The new disk could not be created.", details=_words(done.stderr))
+                _raise_for_space(part.parent, qemu_img.words(done.stderr))
+                raise OperationError("The new disk could not be created.", details=qemu_img.words(done.stderr))
             if check_cancelled is not None:
                 check_cancelled()
             fsync_file(part)

@@ -84,9 +84,20 @@ class Inventory:
                 changed.append(numbered)
         return VmsChanged(self._host, tuple(changed), tuple(removed)) if changed or removed else None
 
+    def count(self, ticket: int, uuid: str, pending: int) -> VmsChanged | None:
+        """Take how many changes wait for a VM's next start. Void when the VM was read later: it is counted again."""
+        vm = self._vms.get(uuid)
+        if vm is None or self._seen.get(uuid, 0) > ticket or not vm.can_have_pending or vm.pending == pending:
+            return None
+        self._vms[uuid] = counted = replace(vm, pending=pending)
+        return VmsChanged(self._host, (counted,))
+
     def _numbered(self, vm: VmInfo) -> VmInfo:
-        number = self._definitions.get(vm.key.uuid)
-        return vm if number is None else replace(vm, definition=number)
+        """With what no read of it tells."""
+        number = self._definitions.get(vm.key.uuid, 0)
+        old = self._vms.get(vm.key.uuid)
+        pending = old.pending if old is not None and vm.can_have_pending else 0
+        return replace(vm, definition=number, pending=pending) if number or pending else vm
 
     def lose_sight(self) -> VmsChanged | None:
         """The host does not answer: every state is unknown. Results of reads still under way are void."""
@@ -95,7 +106,7 @@ class Inventory:
         for uuid, vm in self._vms.items():
             self._seen[uuid] = ticket
             if vm.state is not VmState.UNKNOWN:
-                changed.append(replace(vm, state=VmState.UNKNOWN, reason=""))
+                changed.append(replace(vm, state=VmState.UNKNOWN, reason="", pending=0))
         self._vms.update((vm.key.uuid, vm) for vm in changed)
         return VmsChanged(self._host, tuple(changed)) if changed else None
 
@@ -110,22 +121,24 @@ def _with_details(vm: VmInfo, old: VmInfo | None) -> VmInfo:
         vcpus=old.vcpus,
         memory_kib=old.memory_kib,
         has_graphics=old.has_graphics,
+        has_forwards=old.has_forwards,
     )
 
 
 class Rereads:
     """Which VMs are to be read anew, and when. A VM that stopped may be starting again within a moment (a reboot):
-    it is looked at ``hold_back_s`` later, or as soon as something else happens to it. Control thread only."""
+    it is looked at ``hold_back_s`` later, or as soon as something else happens to it; and so is one of which only the
+    file was seen to change, for an event may follow. Control thread only."""
 
     def __init__(self, hold_back_s: float = HOLD_BACK_S) -> None:
         self._hold_back_s = hold_back_s
         self._due: dict[str, float] = {}
 
-    def note(self, uuid: str, *, stopped: bool, now_s: float) -> None:
-        self._due[uuid] = now_s + self._hold_back_s if stopped else now_s
+    def note(self, uuid: str, *, later: bool, now_s: float) -> None:
+        self._due[uuid] = now_s + self._hold_back_s if later else now_s
 
-    def take_due(self, now_s: float) -> list[str]:
-        due = [uuid for uuid, at in self._due.items() if at <= now_s]
+    def take_due(self, now_s: float, limit: int | None = None) -> list[str]:
+        due = [uuid for uuid, at in self._due.items() if at <= now_s][:limit]
         for uuid in due:
             del self._due[uuid]
         return due

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import libvirt
 
     from guivm.engine.capabilities import CapabilityCache
+    from guivm.engine.definition_watch import DefinitionWatch
 
 _KEEPALIVE_S = 5
 _KEEPALIVE_COUNT = 5
@@ -27,15 +28,22 @@ _IDLE_LIMIT = 4
 
 class DomainEvent(NamedTuple):
     """Something happened to a domain. ``stopped``: it ended by itself; a reboot may start it again at once.
-    ``defined``: its definition was stored anew."""
+    ``defined``: its definition was stored anew. ``started``: it has a new QEMU."""
 
     uuid: str
     stopped: bool = False
     defined: bool = False
+    started: bool = False
 
 
 class WatchNetworks(NamedTuple):
     """Somebody wants to know of the host's networks from now on."""
+
+
+class DefinitionsWritten(NamedTuple):
+    """libvirt wrote the definitions of these VMs, by name; None: of some that are not known."""
+
+    names: frozenset[str] | None
 
 
 class NetworkEvent(NamedTuple):
@@ -63,6 +71,8 @@ class LibvirtLink:
         self._has_close_callback = False
         self._network_callback: int | None = None
         self._networks_wanted = False
+        self._definitions: DefinitionWatch | None = None
+        self._looked_for_definitions = False
 
     @property
     def capabilities(self) -> CapabilityCache:
@@ -96,6 +106,7 @@ class LibvirtLink:
             (libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON, _on_domain),
             (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, _on_domain),
             (libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, _on_domain),
+            (libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, _on_domain),
         )
         for event_id, callback in events:
             try:
@@ -122,6 +133,29 @@ class LibvirtLink:
             self._network_callback = self.connection.networkEventRegisterAny(
                 None, libvirt.VIR_NETWORK_EVENT_ID_LIFECYCLE, _on_network, self._post
             )
+
+    def watch_definitions(self) -> None:
+        """Have DefinitionsWritten posted where the files can be seen: to store a definition often causes no event.
+
+        Control thread; once, however often it is called. Not before the list is there: it takes an import.
+        """
+        if self._looked_for_definitions or self._post is None:
+            return
+        self._looked_for_definitions = True
+        import libvirt
+
+        from guivm.engine.definition_watch import DefinitionWatch, directory_of
+
+        directory = directory_of(self.uri)
+        if directory is not None:
+            # Not ours to read, or not there: then we are told less.
+            with contextlib.suppress(OSError, libvirt.libvirtError):
+                self._definitions = DefinitionWatch(directory, self._post_written)
+
+    def _post_written(self, names: frozenset[str] | None) -> None:
+        """On libvirt's event thread."""
+        if self._post is not None:
+            self._post(DefinitionsWritten(names))
 
     @contextmanager
     def borrow(self) -> Iterator[libvirt.virConnect]:
@@ -164,6 +198,8 @@ class LibvirtLink:
     def close(self) -> None:
         import libvirt
 
+        if self._definitions is not None:
+            self._definitions.close()
         # Each of these may find the connection dead already; nothing is left to be done about it then.
         for callback_id in self._callback_ids:
             with contextlib.suppress(libvirt.libvirtError):
@@ -283,8 +319,8 @@ def _on_close(_connection: libvirt.virConnect, reason: int, post: Post) -> None:
 def _on_lifecycle(
     _connection: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int, post: Post
 ) -> None:
-    # VIR_DOMAIN_EVENT_DEFINED 0, VIR_DOMAIN_EVENT_STOPPED 5 with detail SHUTDOWN 0: libvirt-domain.h
-    post(DomainEvent(domain.UUIDString(), stopped=event == 5 and detail == 0, defined=event == 0))
+    # VIR_DOMAIN_EVENT_DEFINED 0, _STARTED 2, _STOPPED 5 with detail SHUTDOWN 0: libvirt-domain.h
+    post(DomainEvent(domain.UUIDString(), event == 5 and detail == 0, defined=event == 0, started=event == 2))
 
 
 def _on_domain(_connection: libvirt.virConnect, domain: libvirt.virDomain, *rest: Any) -> None:

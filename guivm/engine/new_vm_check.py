@@ -36,7 +36,6 @@ from guivm.text import clean_line
 _MAX_NAME_BYTES = 200  # libvirt makes file names of it, with endings such as "_VARS.fd"
 MIN_MEMORY_KIB = 16 * 1024
 MIN_DISK_BYTES = 1 << 20
-MAX_NOTES_CHARACTERS = 65536
 MAX_ARGUMENTS_CHARACTERS = 2047  # COMMAND_LINE_SIZE of x86 Linux, less the final NUL
 _MAX_KERNEL_BYTES = 4 << 30
 _ROOM_FOR_HEADERS = 1 << 20
@@ -150,7 +149,7 @@ def _examine_source(context: HandlerContext, spec: NewVmSpec) -> tuple[MediaInfo
                 _error(NewVmField.SOURCE, "This is no CD or DVD image (ISO 9660 or UDF); choose another file.")
             )
     else:
-        problems += _existing_disk(source, media, collect_references(context.connection))
+        problems += _existing_disk(source, media, collect_references(context.connection, context.kept_here))
     problems += _reachable(context, NewVmField.SOURCE, source.path)
     return media, problems
 

@@ -14,7 +14,7 @@ from guivm.engine import requests as rq
 from guivm.engine.context import HandlerContext
 from guivm.engine.libvirt_errors import is_connection_lost, is_unsupported
 from guivm.engine.reader import NOTES_LIMIT, TITLE_LIMIT, observed
-from guivm.engine.types import VmState
+from guivm.engine.types import VmKey, VmState
 from guivm.errors import OperationError, UnsupportedError, WrongStateError
 from guivm.text import clean_block, clean_line
 
@@ -97,6 +97,7 @@ def start(context: HandlerContext, request: rq.Start) -> None:
     import libvirt
 
     domain = context.domain(request.key)
+    _require_startable(context, request.key)
     if request.reset_nvram:
         require_state(domain, (_S.OFF, _S.CRASHED), "The firmware can be reset only at a start from off.")
         domain.createWithFlags(libvirt.VIR_DOMAIN_START_RESET_NVRAM)
@@ -104,6 +105,14 @@ def start(context: HandlerContext, request: rq.Start) -> None:
         require_state(domain, _OFF, "Only a virtual machine that is off can be started.")
         domain.createWithFlags(0)
     _after_start(domain)
+
+
+def _require_startable(context: HandlerContext, key: VmKey) -> None:
+    """A VM with snapshots of ours has images that others may need, or that an operation left half-done."""
+    if context.kept_here is not None:
+        from guivm.engine.snapshots.starting import require_startable
+
+        require_startable(context, key)
 
 
 def _after_start(domain: libvirt.virDomain) -> None:
@@ -186,6 +195,7 @@ def force_off(context: HandlerContext, request: rq.ForceOff) -> None:
 def restore_state(context: HandlerContext, request: rq.RestoreState) -> None:
     domain = context.domain(request.key)
     require_state(domain, (_S.SAVED,), "There is no saved state to continue from.")
+    _require_startable(context, request.key)
     domain.createWithFlags(0)
     _after_start(domain)
 
@@ -310,9 +320,12 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.ReadPending: ("settings.reading", "read_pending"),
     rq.CheckSettings: ("settings.checking", "check_settings"),
     rq.ApplySettings: ("settings.applying", "apply_settings"),
+    rq.GiveAccess: ("settings.giving_access", "give_access"),
     rq.CreateDisk: ("settings.new_disks", "create_disk"),
     rq.DiscardDisk: ("settings.new_disks", "discard_disk"),
     rq.MeasureImage: ("settings.new_disks", "measure_image"),
+    rq.ReadQemuCommand: ("settings.qemu_command", "read_qemu_command"),
+    rq.ReadNetworkFacts: ("settings.facts", "read_network_facts"),
     rq.ListNetworks: ("networks.handlers", "list_networks"),
     rq.ProposeNetwork: ("networks.handlers", "propose_network"),
     rq.CheckNetwork: ("networks.handlers", "check_network"),
@@ -324,4 +337,16 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.StopNetwork: ("networks.handlers", "stop_network"),
     rq.SetNetworkAutostart: ("networks.handlers", "set_network_autostart"),
     rq.DeleteNetwork: ("networks.handlers", "delete_network"),
+    rq.ReadSnapshots: ("snapshots.handlers", "read_snapshots"),
+    rq.ReadSnapshotPicture: ("snapshots.handlers", "read_picture"),
+    rq.PlanOperation: ("snapshots.handlers", "plan_operation"),
+    rq.TakeSnapshot: ("snapshots.handlers", "take_snapshot"),
+    rq.RestoreSnapshot: ("snapshots.handlers", "restore_snapshot"),
+    rq.UndoRestore: ("snapshots.handlers", "undo_restore"),
+    rq.DeleteSnapshots: ("snapshots.handlers", "delete_snapshots"),
+    rq.EditSnapshot: ("snapshots.handlers", "edit_snapshot"),
+    rq.CloneVm: ("cloning.handlers", "clone_vm"),
+    rq.SetTemplate: ("cloning.handlers", "set_template"),
+    rq.DetachClone: ("cloning.handlers", "detach_clone"),
+    rq.StartDisposable: ("cloning.disposable", "start_disposable"),
 }

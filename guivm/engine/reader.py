@@ -8,6 +8,7 @@ States and reasons are those of ``virDomainState`` and its ``…Reason`` enumera
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 NAME_LIMIT = 200
 TITLE_LIMIT = 200
 NOTES_LIMIT = 65_536
+
+# What guivm keeps: guivm.engine.xml.metadata.
+_FORWARD = "metadata/{https://guivm.org/xmlns/domain/1}settings/{https://guivm.org/xmlns/domain/1}portForward"
 
 _SAMPLE = 16  # VMs read before the time for all of them is guessed
 
@@ -92,6 +96,7 @@ class Texts(NamedTuple):
     vcpus: int
     memory_kib: int
     has_graphics: bool
+    has_forwards: bool
 
 
 _KIB_PER_UNIT = {
@@ -158,6 +163,7 @@ def texts_of(xml: str) -> Texts:
         vcpus=vcpus_of(root),
         memory_kib=memory_kib(root.find("memory")),
         has_graphics=root.find("devices/graphics[@type='vnc']") is not None,
+        has_forwards=root.find(_FORWARD) is not None,
     )
 
 
@@ -179,6 +185,38 @@ class Reader:
                 return None
             raise LinkLost(text_of(error)) from error
         return self._info(domain, None)
+
+    def uuid_of(self, name: str) -> str | None:
+        """By the name as libvirt has it; None when the host knows no such VM. Raises LinkLost."""
+        import libvirt
+
+        try:
+            return str(self._connection.lookupByName(name).UUIDString())
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise LinkLost(text_of(error)) from error
+        except UnicodeEncodeError:  # from the name of a file that is no text
+            pass
+        return None
+
+    def pending(self, uuid: str) -> int:
+        """How many changes wait for a VM's next start; 0 also where that cannot be told. Raises LinkLost."""
+        import libvirt
+
+        from guivm.engine.settings.reading import pending_of
+        from guivm.engine.xml.document import XmlError
+
+        try:
+            domain = self._connection.lookupByUUIDString(uuid)
+            return len(pending_of(VmKey(self._host, uuid), domain).changes)
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise LinkLost(text_of(error)) from error
+        except XmlError:
+            pass
+        except Exception:  # the boundary: a mistake of ours must not end the connection
+            logging.getLogger(__name__).exception("the changes that wait for %s could not be counted", uuid)
+        return 0
 
     def read_all(self, first_s: float) -> Listing:
         """Every VM of the host, as many of them complete as can be within ``first_s`` seconds. Raises LinkLost."""
@@ -240,6 +278,7 @@ class Reader:
             vcpus=texts.vcpus,
             memory_kib=texts.memory_kib,
             has_graphics=texts.has_graphics,
+            has_forwards=texts.has_forwards,
         )
 
 

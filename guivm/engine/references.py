@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,10 +130,14 @@ def document_paths(connection: libvirt.virConnect, text: str) -> tuple[Path, ...
     return tuple(Path(path) for path in paths if "\0" not in path)
 
 
-def collect_references(connection: libvirt.virConnect) -> References:
-    """Read all VMs of the host. Raises libvirtError and XmlError: an incomplete graph is never returned."""
+def collect_references(connection: libvirt.virConnect, images_dir: Path | None = None) -> References:
+    """Read all VMs of the host; with ``images_dir``, also what the snapshots kept there need.
+
+    Raises libvirtError, XmlError and OperationError: an incomplete graph is never returned.
+    """
     import libvirt
 
+    trees = {} if images_dir is None else _kept_trees(images_dir)
     uses: list[Use] = []
     unreadable: list[Use] = []
     for domain in connection.listAllDomains(0):
@@ -142,20 +146,37 @@ def collect_references(connection: libvirt.virConnect) -> References:
             paths: dict[Path, None] = {}
             for text in domain_documents(domain):
                 paths.update(dict.fromkeys(document_paths(connection, text)))
+            paths.update(dict.fromkeys(trees.pop(uuid, ("", ()))[1]))
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:  # removed meanwhile
                 continue
             raise
-        for path in paths:
-            use = Use(uuid, name, path)
-            uses.append(use)
-            if not path.is_file() and not path.is_block_device():
-                continue
-            if not os.access(path, os.R_OK):
-                unreadable.append(use)
-                continue
-            uses.extend(Use(uuid, name, link.path, via=path) for link in chain(path)[1:])
+        _add_uses(uses, unreadable, uuid, name, paths)
+    for uuid, (name, kept) in trees.items():  # of VMs that are not defined (any more)
+        _add_uses(uses, unreadable, uuid, name, kept)
     return _index(uses, unreadable)
+
+
+def _kept_trees(images_dir: Path) -> dict[str, tuple[str, tuple[Path, ...]]]:
+    """(VM's name, files) of the snapshots that are files of their own, by the VM's UUID."""
+    from guivm.engine.snapshots import store
+
+    return {
+        uuid: (tree.vm_name or uuid, tuple(Path(path) for path in tree.files))
+        for uuid, tree in store.trees(images_dir).items()
+    }
+
+
+def _add_uses(uses: list[Use], unreadable: list[Use], uuid: str, name: str, paths: Iterable[Path]) -> None:
+    for path in paths:
+        use = Use(uuid, name, path)
+        uses.append(use)
+        if not path.is_file() and not path.is_block_device():
+            continue
+        if not os.access(path, os.R_OK):
+            unreadable.append(use)
+            continue
+        uses.extend(Use(uuid, name, link.path, via=path) for link in chain(path)[1:])
 
 
 def _index(uses: list[Use], unreadable: list[Use]) -> References:

@@ -33,8 +33,18 @@ from guivm.engine.networks.values import (
     NetworkProblem,
     NetworkSpec,
 )
+from guivm.engine.options.facts import NetworkFact
 from guivm.engine.options.new_disks import CreatedDisk, ImageSize, NewDisk
-from guivm.engine.options.values import AppliedSettings, PendingChanges, SettingProblem, VmSettings
+from guivm.engine.options.values import AccessFix, AppliedSettings, PendingChanges, SettingProblem, VmSettings
+from guivm.engine.snapshots.values import (
+    ClonedVm,
+    CloneSpec,
+    OperationPlan,
+    RestoredSnapshot,
+    SnapshotId,
+    SnapshotTree,
+    TakenSnapshot,
+)
 from guivm.engine.types import HostId, VmKey
 
 T_co = TypeVar("T_co", covariant=True)
@@ -316,6 +326,25 @@ class CheckSettings(VmRequest[tuple[SettingProblem, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class GiveAccess(HostRequest[None]):
+    """Let the user that runs QEMU reach files of ours: what a problem's ``fix`` says, looked at afterwards."""
+
+    fix: AccessFix
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQemuCommand(VmRequest[str]):
+    """How libvirt would start a definition: QEMU's command line for a shell, over several lines, without secrets.
+
+    UnsupportedError where no QEMU is started.
+    """
+
+    lane: ClassVar[Lane] = Lane.READ
+    quiet: ClassVar[bool] = True
+    xml: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateDisk(VmRequest[CreatedDisk]):
     """Make a disk image, and a secret for its passphrase. Has progress; can be cancelled; leaves nothing half-made."""
 
@@ -354,6 +383,13 @@ class ApplySettings(VmRequest[AppliedSettings]):
 
 
 # --- virtual networks -------------------------------------------------------------------------------------
+
+
+class ReadNetworkFacts(HostRequest[tuple[NetworkFact, ...]]):
+    """The networks of VmSettings.facts, as they are now."""
+
+    lane = Lane.READ
+    quiet = True
 
 
 class ListNetworks(HostRequest[NetworkList]):
@@ -436,3 +472,92 @@ class SetNetworkAutostart(NetworkRequest[None]):
 
 class DeleteNetwork(NetworkRequest[None]):
     """Stop it and remove its definition; InUseError while a VM, running or not, has a card on it."""
+
+
+# --- snapshots and clones ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSnapshots(VmRequest[SnapshotTree]):
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSnapshotPicture(VmRequest["Screenshot | None"]):
+    """The VM's screen when the snapshot was taken, or None."""
+
+    snapshot: SnapshotId
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot(VmRequest[TakenSnapshot]):
+    """``memory``: a running VM's memory too. ``quiesce``: the guest's agent brings its file systems to rest first."""
+
+    title: str
+    notes: str = ""
+    memory: bool = True
+    quiesce: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSnapshot(VmRequest[RestoredSnapshot]):
+    """Make the current state what it was. ``keep_title``: title of a snapshot taken of it before; empty: none is."""
+
+    snapshot: SnapshotId
+    keep_title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UndoRestore(VmRequest[None]):
+    """Bring back the state that the last restore replaced, as long as it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSnapshots(VmRequest[None]):
+    """Delete snapshots; what others need of them is merged. ``children``: all below them too."""
+
+    snapshots: tuple[SnapshotId, ...]
+    children: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditSnapshot(VmRequest[None]):
+    """Give a snapshot another title and notes."""
+
+    snapshot: SnapshotId
+    title: str
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloneVm(VmRequest[ClonedVm]):
+    spec: CloneSpec
+
+
+@dataclass(frozen=True, slots=True)
+class SetTemplate(VmRequest[None]):
+    """``on``: the VM can only be cloned from now on; else it is an ordinary VM again, when nothing depends on it."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DetachClone(VmRequest[None]):
+    """Copy into a linked clone what it reads from the images of its source, so that it stands alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartDisposable(VmRequest[None]):
+    """Start so that everything written is thrown away at power-off."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOperation(VmRequest[OperationPlan]):
+    """What ``operation`` (about the same VM) would do; nothing is changed. A refusal is in the plan."""
+
+    operation: TakeSnapshot | RestoreSnapshot | UndoRestore | DeleteSnapshots | CloneVm | SetTemplate | DetachClone
+    lane = Lane.READ
+    quiet = True

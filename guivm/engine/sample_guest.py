@@ -60,15 +60,15 @@ _MODULES = _names(
     virtio_pci virtio_blk virtio_scsi virtio_net virtio_console virtio_balloon virtio_rng virtio_input
     virtio_gpu bochs qxl cirrus evdev button psmouse usbhid hid_generic xhci_pci ehci_pci uhci_hcd usb_storage
     ahci ata_piix sd_mod sr_mod isofs ext4 vfat nls_cp437 nls_ascii nls_utf8 crc32c_generic e1000 e1000e 8139cp
-    af_packet
+    af_packet 9p 9pnet_virtio
     """
 )
 # What those need today: read in the same pass over the package. Others are found in a second one.
 _LIKELY_NEEDS = _names(
     """
-    cdrom crc16 crc64 crc64_rocksoft crc_t10dif crct10dif_common drm drm_kms_helper drm_shmem_helper
-    drm_ttm_helper drm_vram_helper ehci_hcd failover fat hid jbd2 libahci libata libcrc32c mbcache mii
-    net_failover scsi_common scsi_mod t10_pi ttm usb_common usbcore virtio virtio_dma_buf virtio_pci_legacy_dev
+    9pnet cdrom crc16 crc64 crc64_rocksoft crc_t10dif crct10dif_common drm drm_kms_helper drm_shmem_helper
+    drm_ttm_helper drm_vram_helper ehci_hcd failover fat fscache hid jbd2 libahci libata libcrc32c mbcache mii
+    net_failover netfs scsi_common scsi_mod t10_pi ttm usb_common usbcore virtio virtio_dma_buf virtio_pci_legacy_dev
     virtio_pci_modern_dev virtio_ring xhci_hcd
     """
 )

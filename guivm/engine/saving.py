@@ -31,7 +31,7 @@ def save_state(context: HandlerContext, request: SaveState) -> None:
         raise WrongStateError(
             f"“{clean_line(domain.name())}” exists only while it runs.", advice="Its state cannot be kept."
         )
-    watcher = _Watcher(context, request.key)
+    watcher = SaveWatcher(context, request.key)
     watcher.start()
     try:
         domain.managedSave(0)
@@ -45,7 +45,7 @@ def save_state(context: HandlerContext, request: SaveState) -> None:
         watcher.stop()
 
 
-class _Watcher(threading.Thread):
+class SaveWatcher(threading.Thread):
     """Asks how far the save is, and aborts it when the person wants that. Lives as long as the save."""
 
     def __init__(self, context: HandlerContext, key: VmKey) -> None:

@@ -41,9 +41,12 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
     rq.ReadPending: ("Comparing “{}” with its definition", "“{}” could not be compared with its definition."),
     rq.CheckSettings: ("Checking the settings of “{}”", "The settings of “{}” could not be checked."),
     rq.ApplySettings: ("Changing the settings of “{}”", "The settings of “{}” could not be changed."),
+    rq.GiveAccess: ("Giving QEMU access to “{}”", "QEMU could not be given access to “{}”."),
     rq.CreateDisk: ("Creating the disk “{}”", "The disk “{}” could not be created."),
     rq.DiscardDisk: ("Removing the disk “{}” again", "The disk “{}” could not be removed again."),
     rq.MeasureImage: ("Looking at “{}”", "“{}” could not be looked at."),
+    rq.ReadQemuCommand: ("Writing the command line of “{}”", "The command line of “{}” could not be written."),
+    rq.ReadNetworkFacts: ("Reading the networks of “{}”", "The networks of “{}” could not be read."),
     rq.ListNetworks: ("Reading the networks of “{}”", "The networks of “{}” could not be read."),
     rq.ProposeNetwork: ("Looking for free addresses on “{}”", "No free addresses could be found on “{}”."),
     rq.CheckNetwork: ("Checking the network “{}”", "The network “{}” could not be checked."),
@@ -58,6 +61,18 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
         "The automatic start of “{}” could not be changed.",
     ),
     rq.DeleteNetwork: ("Deleting the network “{}”", "The network “{}” could not be deleted."),
+    rq.ReadSnapshots: ("Reading the snapshots of “{}”", "The snapshots of “{}” could not be read."),
+    rq.ReadSnapshotPicture: ("Reading a picture of “{}”", "The picture of “{}” could not be read."),
+    rq.PlanOperation: ("Planning for “{}”", "What would happen to “{}” could not be found out."),
+    rq.TakeSnapshot: ("Taking a snapshot of “{}”", "No snapshot of “{}” could be taken."),
+    rq.RestoreSnapshot: ("Restoring “{}”", "“{}” could not be restored."),
+    rq.UndoRestore: ("Undoing the restore of “{}”", "The restore of “{}” could not be undone."),
+    rq.DeleteSnapshots: ("Deleting snapshots of “{}”", "The snapshots of “{}” could not be deleted."),
+    rq.EditSnapshot: ("Renaming a snapshot of “{}”", "The snapshot of “{}” could not be renamed."),
+    rq.CloneVm: ("Cloning “{}”", "“{}” could not be cloned."),
+    rq.SetTemplate: ("Converting “{}”", "“{}” could not be converted."),
+    rq.DetachClone: ("Detaching “{}” from its source", "“{}” could not be detached from its source."),
+    rq.StartDisposable: ("Starting “{}” for once", "“{}” could not be started."),
     rq.CreateSampleGuest: ("Creating the sample guest", "The sample guest could not be created."),
 }
 
@@ -71,6 +86,8 @@ def subject(request: rq.Request[Any], vm_name: str, host_label: str) -> str:
             return deleted.name
         case rq.InspectMedia(path=path) | rq.MeasureImage(path=path):
             return path.name
+        case rq.GiveAccess(fix=fix) if fix.paths:
+            return PurePosixPath(fix.paths[-1]).name
         case rq.CreateDisk(disk=NewDisk(path=name)) | rq.DiscardDisk(created=CreatedDisk(path=name)):
             return PurePosixPath(name).name
         case rq.CheckNetwork(spec=network) | rq.CreateNetwork(spec=network):

@@ -44,6 +44,10 @@ def _known(vm: VmInfo) -> bool:
     return vm.state is not VmState.UNKNOWN
 
 
+def _kept(vm: VmInfo) -> bool:
+    return _known(vm) and vm.persistent
+
+
 def _on_screen(vm: VmInfo) -> bool:
     return vm.state.is_active and vm.has_graphics
 
@@ -87,6 +91,9 @@ SPECS: tuple[ActionSpec, ...] = (
                N("Actions", "Close the window; virtual machines go on running"), section=3),
     ActionSpec("start", Group.MACHINE, N("Actions", "Start"), "start", "Ctrl+Return",
                N("Actions", "Switch on, or continue from the saved state"), _in(*_OFF)),
+    ActionSpec("start-disposable", Group.MACHINE, N("Actions", "Start Once, Throw Changes Away"), "", "",
+               N("Actions", "Start so that all that is written to its disks is gone when it is switched off"),
+               _in(_S.OFF, _S.CRASHED), multiple=False),
     ActionSpec("pause", Group.MACHINE, N("Actions", "Pause"), "pause", "Ctrl+P",
                N("Actions", "Freeze the virtual machine where it is, or let it go on"),
                _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED)),
@@ -105,18 +112,33 @@ SPECS: tuple[ActionSpec, ...] = (
                _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED, _S.SHUTTING_DOWN), section=2),
     ActionSpec("discard-saved", Group.MACHINE, N("Actions", "Discard Saved State…"), "discard", "",
                N("Actions", "Throw the saved memory away; the next start boots"), _in(_S.SAVED), section=2),
+    ActionSpec("take-snapshot", Group.MACHINE, N("Actions", "Take Snapshot…"), "snapshot", "Ctrl+Alt+S",
+               N("Actions", "Keep its disks and memory as they are now, to go back to"), _kept, section=3,
+               multiple=False),
+    ActionSpec("restore-snapshot", Group.MACHINE, N("Actions", "Restore Snapshot…"), "undo", "",
+               N("Actions", "Go back to the snapshot that is selected on its page"), _kept, section=3, multiple=False),
+    ActionSpec("delete-snapshot", Group.MACHINE, N("Actions", "Delete Snapshot…"), "", "",
+               N("Actions", "Delete the snapshots that are selected on its page"), _kept, section=3, multiple=False),
+    ActionSpec("clone", Group.MACHINE, N("Actions", "Clone…"), "copy", "",
+               N("Actions", "Make another virtual machine like it"), _kept, section=4, multiple=False),
+    ActionSpec("template", Group.MACHINE, N("Actions", "Template…"), "template", "",
+               N("Actions", "Make it a template, or an ordinary virtual machine again"),
+               lambda vm: vm.state in _OFF and vm.persistent, section=4, multiple=False),
+    ActionSpec("detach-clone", Group.MACHINE, N("Actions", "Detach from Source…"), "", "",
+               N("Actions", "Copy into a linked clone what it reads from its source, so that it stands alone"), _kept,
+               section=4, multiple=False),
     ActionSpec("settings", Group.MACHINE, N("Actions", "Settings…"), "preferences", "Alt+Return",
-               N("Actions", "Processor, memory, drives, network, display and all other hardware"), _known, section=3,
+               N("Actions", "Processor, memory, drives, network, display and all other hardware"), _known, section=5,
                multiple=False),
     ActionSpec("rename", Group.MACHINE, N("Actions", "Rename…"), "rename", "F2", "",
-               _in(_S.OFF, _S.CRASHED), section=3, multiple=False),
+               _in(_S.OFF, _S.CRASHED), section=5, multiple=False),
     ActionSpec("edit-notes", Group.MACHINE, N("Actions", "Edit Title and Notes…"), "notes", "", "",
-               lambda vm: _known(vm) and vm.is_complete, section=3, multiple=False),
+               lambda vm: _known(vm) and vm.is_complete, section=5, multiple=False),
     ActionSpec("autostart", Group.MACHINE, N("Actions", "Start with the Host"), "", "",
                N("Actions", "Start this virtual machine when its host starts"),
-               lambda vm: _known(vm) and vm.persistent, section=3, checkable=True),
+               lambda vm: _known(vm) and vm.persistent, section=5, checkable=True),
     ActionSpec("delete", Group.MACHINE, N("Actions", "Delete…"), "delete", "Del", "",
-               _in(*_OFF), section=4, multiple=False),
+               _in(*_OFF), section=6, multiple=False),
     ActionSpec("send-ctrl-alt-del", Group.CONSOLE, N("Actions", "Send Ctrl+Alt+Del"), "", "", "", _on_screen,
                multiple=False),
     ActionSpec("send-keys", Group.CONSOLE, N("Actions", "Send Keys"), "keyboard", "",
@@ -157,6 +179,7 @@ SPECS: tuple[ActionSpec, ...] = (
     ActionSpec("show-overview", Group.VIEW, N("Actions", "Overview"), "overview", "Ctrl+1", "", section=1),
     ActionSpec("show-console", Group.VIEW, N("Actions", "Console"), "console", "Ctrl+2", "", section=1),
     ActionSpec("show-serial", Group.VIEW, N("Actions", "Serial Console"), "serial", "Ctrl+3", "", section=1),
+    ActionSpec("show-snapshots", Group.VIEW, N("Actions", "Snapshots"), "snapshot", "Ctrl+4", "", section=1),
     ActionSpec("detach-console", Group.VIEW, N("Actions", "Console in Its Own Window"), "detach", "Ctrl+D", "",
                _known, section=2, checkable=True, multiple=False),
     ActionSpec("fullscreen", Group.VIEW, N("Actions", "Full Screen"), "fullscreen", "F11", "", section=2,

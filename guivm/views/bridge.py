@@ -17,7 +17,16 @@ import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from guivm.engine.api import Engine
-from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, JobChanged, NetworksChanged, VmsChanged, VmsReset
+from guivm.engine.events import (
+    EngineEvent,
+    HostChanged,
+    HostRemoved,
+    JobChanged,
+    NetworksChanged,
+    Noticed,
+    VmsChanged,
+    VmsReset,
+)
 from guivm.engine.jobs import Job
 from guivm.engine.types import HostId, VmInfo
 from guivm.errors import CancelledError, GuivmError
@@ -40,6 +49,7 @@ class Bridge(QObject):
     networksChanged = Signal(str)  # HostId
     jobChanged = Signal(object)  # JobInfo
     failed = Signal(object)  # GuivmError nobody handled: for the message bar
+    noticed = Signal(object)  # GuivmError nobody had asked for: for the message bar
 
     _woken = Signal()
 
@@ -135,6 +145,8 @@ class Bridge(QObject):
                     self.networksChanged.emit(host_id)
                 case HostRemoved(host=host_id):
                     self.hostRemoved.emit(host_id)
+                case Noticed(problem=problem):
+                    self.noticed.emit(problem)
                 case _:
                     item()
 

@@ -21,6 +21,11 @@ from guivm.views.vm_header import StatePill
 
 # What can be done from here; the rest needs the main window.
 _BAR = ("start", "pause", "shutdown", "reboot")
+# What edits or removes the VM, or asks for more of it than its screen, belongs to the main window.
+_NOT_HERE = (
+    *("rename", "edit-notes", "autostart", "delete"),
+    *("restore-snapshot", "delete-snapshot", "template", "detach-clone"),
+)
 _ALSO = ("save", "reset", "force-off", "quit", "shortcuts", "preferences")
 
 
@@ -194,8 +199,7 @@ class ConsoleWindow(QMainWindow):
         more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(more)
         menu.setObjectName("console-menu")
-        # What edits or removes the VM belongs to the main window.
-        fill_menu(menu, self.actions_of_vm, Group.MACHINE, leave_out=("rename", "edit-notes", "autostart", "delete"))
+        fill_menu(menu, self.actions_of_vm, Group.MACHINE, leave_out=_NOT_HERE)
         menu.addSeparator()
         for action_id in ("scale-fit", "scale-actual", "scale-integer", "auto-resize"):
             menu.addAction(self.actions_of_vm.action(action_id))

@@ -283,11 +283,6 @@ class Form(QWidget):
         self._rows.append(row)
         return row
 
-    def add_wide(self, widget: QWidget) -> None:
-        """Append a widget over both columns."""
-        line = 2 * len(self._rows)
-        self._grid.addWidget(widget, line, 0, 2, 2)
-
 
 _SIZE = re.compile(r"^\s*([\d.,'\s\u00a0\u202f]*\d[.,]?)\s*([kmgt]?)(i?b)?\s*$", re.IGNORECASE)
 _SIZE_PREFIX = re.compile(r"^[\d.,'\s\u00a0\u202f]*([kmgt]?i?b?)?\s*$", re.IGNORECASE)

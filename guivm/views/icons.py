@@ -10,7 +10,7 @@ import enum
 import functools
 
 from PySide6.QtCore import QByteArray, QPoint, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPalette, QPixmap, QPixmapCache
+from PySide6.QtGui import QColor, QGuiApplication, QIcon, QIconEngine, QPainter, QPixmap, QPixmapCache
 from PySide6.QtSvg import QSvgRenderer
 
 from guivm.engine.types import VmState
@@ -121,7 +121,3 @@ def icon(name: str, tint: Tint = Tint.TEXT) -> QIcon:
 def state_icon(state: VmState) -> QIcon:
     """The shape of a VM's state in its colour."""
     return QIcon(_SymbolicEngine(f"state-{state.value}", state))
-
-
-def state_color(state: VmState, palette: QPalette) -> QColor:
-    return tokens_for(palette).state(state)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from guivm.views.console_page import ConsolePage
     from guivm.views.full_screen import FullScreen
+    from guivm.views.snapshots.wishes import Wish
     from guivm.views.vm_page import VmPage
 
 _STATE_VERSION = 1
@@ -138,6 +139,7 @@ class MainWindow(QMainWindow):
         bridge.vmsReset.connect(self.table.reset_host)
         bridge.vmsChanged.connect(self._on_vms_changed)
         bridge.failed.connect(self.messages.show_error)
+        bridge.noticed.connect(self.messages.show_notice)
         self.table.rowsInserted.connect(self._on_rows)
         self.table.rowsRemoved.connect(self._on_rows)
         self.table.modelReset.connect(self._on_rows)
@@ -151,6 +153,7 @@ class MainWindow(QMainWindow):
         self.pages.reattachRequested.connect(self._on_reattach)
         self.pages.consoleShown.connect(self.console_actions.follow)
         self.pages.changesRequested.connect(self._on_changes_requested)
+        self.pages.wished.connect(self._on_wished)
         self.consoles.actionRequested.connect(self._on_console_action)
         self.consoles.changed.connect(self._on_selection)
         self.commands.appeared.connect(self._on_appeared)
@@ -269,7 +272,7 @@ class MainWindow(QMainWindow):
         registry.update_enabled(selected)
         one = selected[0] if len(selected) == 1 else None
         registry.action("detach-console").setChecked(one is not None and self.consoles.has(one.key))
-        for action_id in ("show-overview", "show-console", "show-serial"):
+        for action_id in ("show-overview", "show-console", "show-serial", "show-snapshots"):
             registry.action(action_id).setEnabled(one is not None)
         self.console_actions.follow(self._console_of(one) if one is not None else None)
 
@@ -292,6 +295,10 @@ class MainWindow(QMainWindow):
         vm = self._bridge.engine.vm(key)
         if vm is not None:
             self.commands.show_changes(vm, self)
+
+    @Slot(object)
+    def _on_wished(self, wish: Wish) -> None:
+        self.commands.fulfil(wish, self)
 
     def _run_console_action(self, action_id: str, selected: tuple[VmInfo, ...]) -> None:
         """For the console of what is selected; it is shown first where it stands in this window."""
@@ -320,6 +327,10 @@ class MainWindow(QMainWindow):
                 self.vm_page.show_console()
             case "show-serial":
                 self.vm_page.show_serial()
+            case "show-snapshots":
+                self.show_page("snapshots")
+            case "restore-snapshot" | "delete-snapshot":
+                self.vm_page.ask_snapshots(action_id)
             case "detach-console":
                 self._toggle_detached()
             case "fullscreen":

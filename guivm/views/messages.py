@@ -267,6 +267,11 @@ class MessageBar(QWidget):
             Message(Severity.WARNING, clean_line(text, 500), clean_line(advice, 500), clean_block(details))
         )
 
+    @Slot(object)
+    def show_notice(self, problem: GuivmError) -> None:
+        """Something went wrong that nobody had asked for."""
+        self.show_warning(problem.summary, advice=problem.advice, details=problem.details)
+
     def show_message(self, message: Message) -> None:
         for card in self._cards:
             if card.message == message and not message.actions:

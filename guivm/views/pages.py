@@ -29,6 +29,7 @@ class Pages(QStackedWidget):
     consoleShown = Signal(object)  # ConsolePage
     changesRequested = Signal(object)  # VmKey
     retryRequested = Signal(object)  # HostInfo
+    wished = Signal(object)  # guivm.views.snapshots.wishes.Wish
 
     def __init__(
         self, bridge: Bridge, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None
@@ -53,6 +54,7 @@ class Pages(QStackedWidget):
             page.deck.reattachRequested.connect(self.reattachRequested)
             page.deck.shown.connect(self.consoleShown)
             page.changesRequested.connect(self.changesRequested)
+            page.wished.connect(self.wished)
             page.serial.actionRequested.connect(self.actionRequested)
             page.show_page(self._settings.get(PAGE))
             self.addWidget(page)

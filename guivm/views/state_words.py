@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QCoreApplication
 
 from guivm.engine.types import HostState, VmInfo, VmState
+from guivm.views import formats
 from guivm.views.actions import N
 
 _VM_WORDS = {
@@ -77,6 +78,17 @@ def idle_sentence(vm: VmInfo) -> str:
         return state_sentence(vm)
     advice = QCoreApplication.translate("States", _START_ADVICE[vm.state])
     return f"{vm.reason} {advice}".strip() if vm.state is VmState.CRASHED else advice
+
+
+def pending_sentence(count: int) -> str:
+    """How many changes wait for a VM's next start; empty for none."""
+    if not count:
+        return ""
+    return formats.counted(
+        count,
+        QCoreApplication.translate("States", "{n} change waits for the next start"),
+        QCoreApplication.translate("States", "{n} changes wait for the next start"),
+    )
 
 
 def state_icon_name(state: VmState) -> str:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from guivm.engine.job_types import DeletedVm
     from guivm.engine.options.values import Place
     from guivm.engine.requests import VmRequest
+    from guivm.views.snapshots.commands import SnapshotCommands
+    from guivm.views.snapshots.wishes import Wish
 
 _SIMPLE = ("start", "shutdown", "reboot", "save", "reset", "force-off", "discard-saved")
-_HANDLED = frozenset((*_SIMPLE, "pause", "rename", "settings", "edit-notes", "autostart", "delete"))
+_WISHES = ("take-snapshot", "clone", "template", "detach-clone", "start-disposable")
+_HANDLED = frozenset((*_SIMPLE, *_WISHES, "pause", "rename", "settings", "edit-notes", "autostart", "delete"))
 _ASKED_FIRST = ("reset", "force-off", "discard-saved")
 _SHOWN_NAME = 60
 
@@ -60,6 +63,7 @@ class VmCommands(QObject):
         self._actions = actions
         self._messages = messages
         self._under_way: set[tuple[str, VmKey]] = set()
+        self._snapshots: SnapshotCommands | None = None
 
     def handles(self, action_id: str) -> bool:
         return action_id in _HANDLED
@@ -82,10 +86,23 @@ class VmCommands(QObject):
                 self.show_settings(vms[0], window)
             case "rename" | "edit-notes" | "delete":
                 self._open_dialog(action_id, vms[0], window)
+            case _ if action_id in _WISHES:
+                from guivm.views.snapshots.wishes import Verb, Wish
+
+                self.fulfil(Wish(Verb(action_id), vms[0].key), window)
             case _ if action_id in _ASKED_FIRST:
                 self._ask_first(action_id, vms, window)
             case _:
                 self._submit_all(action_id, vms)
+
+    def fulfil(self, wish: Wish, window: QWidget) -> None:
+        """A wish about snapshots or clones."""
+        from guivm.views.snapshots.commands import SnapshotCommands
+
+        if self._snapshots is None:
+            self._snapshots = SnapshotCommands(self._bridge, self._messages, self)
+            self._snapshots.appeared.connect(self.appeared)
+        self._snapshots.run(wish, window)
 
     def show_settings(self, vm: VmInfo, window: QWidget, place: Place | None = None) -> None:
         """The settings of a VM in their window, at ``place`` where one is named. One window per VM."""

@@ -7,7 +7,7 @@ from PySide6.QtGui import QCursor, QFont, QFontMetrics, QPainter, QPainterPath, 
 from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOptionViewItem
 
 from guivm.engine.types import VmInfo
-from guivm.views import icons
+from guivm.views import formats, icons
 from guivm.views.models.vm_table import Column, Role
 from guivm.views.state_words import state_icon_name, state_word
 from guivm.views.theme import GRID, Tokens, mix, tokens_for
@@ -120,6 +120,8 @@ class VmDelegate(QStyledItemDelegate):
         icons.paint(painter, badge.adjusted(gap, gap, -gap, -gap), state_icon_name(vm.state), color)
 
         left = badge.right() + GRID + 5
+        if vm.pending and rect.right() - left > 6 * GRID:
+            rect.setRight(self._paint_pending(painter, option, rect, vm.pending, tokens) - GRID)
         width = rect.right() - left
         if width <= 0:
             return
@@ -141,3 +143,21 @@ class VmDelegate(QStyledItemDelegate):
             Qt.AlignmentFlag.AlignVCenter,
             metrics.elidedText(quiet_line(vm, host_label), Qt.TextElideMode.ElideRight, width),
         )
+
+    @staticmethod
+    def _paint_pending(painter: QPainter, option: QStyleOptionViewItem, rect: QRect, count: int, tokens: Tokens) -> int:
+        """How many changes wait, as a pill at the right end of ``rect``; answers its left edge."""
+        font = QFont(option.font)
+        font.setWeight(QFont.Weight.DemiBold)
+        metrics = QFontMetrics(font)
+        text = formats.number(count)
+        height = metrics.height() + 2
+        width = max(height, metrics.horizontalAdvance(text) + GRID + 4)
+        pill = QRect(rect.right() - width + 1, rect.center().y() - height // 2 + 1, width, height)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(tokens.accent)
+        painter.drawRoundedRect(pill, height / 2, height / 2)
+        painter.setFont(font)
+        painter.setPen(tokens.on_accent)
+        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
+        return pill.left()

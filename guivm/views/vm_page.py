@@ -1,8 +1,9 @@
-"""The page of one VM: header, tabs, Overview and Console. Keeps the consoles of the VMs shown last."""
+"""The page of one VM: header, tabs and what they show. Keeps the consoles of the VMs shown last."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
@@ -28,8 +29,11 @@ from guivm.views.state_page import StatePage
 from guivm.views.theme import GRID
 from guivm.views.vm_header import VmHeader
 
-OVERVIEW, CONSOLE, SERIAL = 0, 1, 2
-PAGES = ("overview", "console", "serial")
+if TYPE_CHECKING:
+    from guivm.views.snapshots.page import SnapshotsPage
+
+OVERVIEW, CONSOLE, SERIAL, SNAPSHOTS = 0, 1, 2, 3
+PAGES = ("overview", "console", "serial", "snapshots")
 _KEPT_CONSOLES = 4
 
 
@@ -134,6 +138,7 @@ class VmPage(QWidget):
 
     pageChanged = Signal(str)  # a name of PAGES
     changesRequested = Signal(object)  # VmKey: show what waits for its next start
+    wished = Signal(object)  # guivm.views.snapshots.wishes.Wish
 
     def __init__(
         self, bridge: Bridge, settings: Settings, actions: ActionRegistry, parent: QWidget | None = None
@@ -142,6 +147,7 @@ class VmPage(QWidget):
         self.setObjectName("vm-page")
         self.setProperty("page", True)
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._bridge = bridge
         self._vm: VmInfo | None = None
         self._detached = False
         self.header = VmHeader(actions, self)
@@ -153,9 +159,11 @@ class VmPage(QWidget):
         self.tabs.addTab(self.tr("Overview"))
         self.tabs.addTab(self.tr("Console"))
         self.tabs.addTab(self.tr("Serial"))
+        self.tabs.addTab(self.tr("Snapshots"))
         self.overview = OverviewPage(bridge, settings, actions, self)
         self.deck = ConsoleDeck(bridge, settings, self)
         self.serial = SerialDeck(bridge, self)
+        self._snapshots: SnapshotsPage | None = None
         self._stack = QStackedWidget(self)
         self._stack.addWidget(self.overview)
         self._stack.addWidget(self.deck)
@@ -197,6 +205,25 @@ class VmPage(QWidget):
         if page is not None:
             page.focus_screen()
 
+    @property
+    def snapshots(self) -> SnapshotsPage:
+        """Made on first use."""
+        if self._snapshots is None:
+            from guivm.views.snapshots.page import SnapshotsPage
+
+            self._snapshots = SnapshotsPage(self._bridge, self)
+            self._snapshots.wished.connect(self.wished)
+            self._stack.addWidget(self._snapshots)
+        return self._snapshots
+
+    def ask_snapshots(self, action_id: str) -> None:
+        """Show the snapshots, and ask about those that are selected (``restore-snapshot``, ``delete-snapshot``)."""
+        from guivm.views.snapshots.wishes import Verb
+
+        self.show_page("snapshots")
+        if self._vm is not None:
+            self.snapshots.wish_when_read(Verb(action_id))
+
     def set_vm(self, vm: VmInfo, host_label: str, *, detached: bool) -> None:
         """``detached``: its console is in its own window."""
         self._vm = vm
@@ -228,6 +255,9 @@ class VmPage(QWidget):
         elif tab == SERIAL:
             self.serial.show_vm(vm)
             shown = self.serial
+        elif tab == SNAPSHOTS:
+            self.snapshots.set_vm(vm)
+            shown = self.snapshots
         else:
             if self._detached:
                 self.deck.show_away()

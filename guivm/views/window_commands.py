@@ -70,11 +70,10 @@ class WindowCommands(QObject):
 
     def show_networks(self, window: QWidget, host: HostId | None = None) -> None:
         """The virtual networks, those of ``host`` first."""
-        from guivm.views.dialogs.networks import NetworksDialog
+        from guivm.views.dialogs.networks import networks_window
 
-        dialog = NetworksDialog(self._bridge, host, window)
-        dialog.connectRequested.connect(partial(self._connect_to_host, window))
-        dialog.show()
+        dialog = networks_window(self._bridge, host, window)
+        dialog.offer_connecting(partial(self._connect_to_host, window))
 
     def _connect_to_host(self, window: QWidget) -> None:
         from guivm.views.dialogs.connect_host import ConnectDialog

@@ -93,7 +93,13 @@ def after(watch: Watch, act: Callable[[], object]) -> float:
     watch.painted = False
     begin = time.perf_counter()
     act()
+    delete_what_went()
     return shown(begin, watch, lambda: True)
+
+
+def delete_what_went() -> None:
+    """What an application's event loop does before it paints; ``processEvents`` leaves it to one."""
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
 def plain_window(xml: str, rows: int) -> QWidget:
@@ -139,7 +145,7 @@ def _plain(measured: Measured, xml: str) -> None:
         for _ in range(3):
             measured.plain_pages.append(after(watch, lambda a=area: a.setWidget(plain_form(measured.rows))))  # type: ignore[misc]
         window.deleteLater()
-        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        delete_what_went()
 
 
 def measure(devices: int) -> Measured:
@@ -172,7 +178,7 @@ def measure(devices: int) -> Measured:
         setattr(measured, name, shown(begin, watch, lambda d=dialog: d.form is not None))  # type: ignore[misc]
         if name == "open_first":
             dialog.close()
-            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+            delete_what_went()
     assert dialog.form is not None
     measured.rows = len(dialog.form.rows)
     _plain(measured, xml)

@@ -20,7 +20,6 @@ _DOMAIN = """
   <name>{name}</name>
   <title>Changes</title>
   <memory unit='MiB'>64</memory>
-  <currentMemory unit='MiB'>48</currentMemory>
   <vcpu current='1'>4</vcpu>
   <iothreads>2</iothreads>
   <os{firmware}>

@@ -68,6 +68,23 @@ def test_a_life(world: World) -> None:
         do(world, rq.StartNetwork(*about))
 
 
+def test_the_settings_of_a_vm_know_of_it(world: World) -> None:
+    key = world.key("off")
+    network = create(world)
+
+    def known() -> Any:
+        facts = do(world, rq.ReadNetworkFacts(world.host))
+        assert facts == do(world, rq.ReadSettings(key)).facts.networks
+        return next((fact for fact in facts if fact.name == "lab"), None)
+
+    fact = known()
+    assert (fact.mode, fact.active, fact.bridge, fact.addresses) == ("nat", True, network.bridge, network.addresses)
+    do(world, rq.StopNetwork(network.host, network.uuid, network.name))
+    assert not known().active
+    do(world, rq.DeleteNetwork(network.host, network.uuid, network.name))
+    assert known() is None
+
+
 def test_an_edit_is_stored(world: World) -> None:
     network = create(world, ipv4="10.123.0.0/24", dhcp4="10.123.0.100 - 10.123.0.200")
     about = (network.host, network.uuid, network.name)

@@ -18,13 +18,13 @@ from guivm.engine.operations import start
 from guivm.engine.options.new_disk_xml import new_secret_uuid, write_new_disk
 from guivm.engine.options.new_disks import CreatedDisk, NewDisk
 from guivm.engine.requests import ApplySettings, CheckSettings, CreateDisk, DiscardDisk, MeasureImage, Start
-from guivm.engine.settings import new_disks
+from guivm.engine.settings import new_disks, passphrases
 from guivm.engine.settings.applying import apply_settings
 from guivm.engine.settings.checking import check_settings
 from guivm.engine.settings.new_disks import create_disk, discard_disk, disk_problem, measure_image
 from guivm.engine.types import HostId, HostInfo, HostState, VmKey
 from guivm.engine.xml.domain import DomainXml
-from guivm.errors import CancelledError, NoSpaceError, OperationError, UnsupportedError, WrongStateError
+from guivm.errors import CancelledError, NoSpaceError, OperationError, WrongStateError
 from tests.helpers.daemon import SessionDaemon
 
 PASSPHRASE = "correct horse & “battery” staple"
@@ -186,13 +186,13 @@ def test_one_that_comes_meanwhile_stays_and_the_secret_goes(
 ) -> None:
     path = tmp_path / "late.qcow2"
     before = secrets(context.connection)
-    store = new_disks._store_secret
+    store = passphrases.keep_passphrase
 
     def store_late(connection: libvirt.virConnect, disk: NewDisk) -> None:
         store(connection, disk)
         path.write_bytes(b"theirs")
 
-    monkeypatch.setattr(new_disks, "_store_secret", store_late)
+    monkeypatch.setattr("guivm.engine.settings.new_disks.keep_passphrase", store_late)
     with pytest.raises(OperationError, match="exists already"):
         make(context, NewDisk(str(path), SIZE, passphrase=PASSPHRASE, secret_uuid=new_secret_uuid()))
     assert path.read_bytes() == b"theirs"
@@ -244,13 +244,6 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     assert "no folder" in disk_problem(NewDisk(str(tmp_path / "none" / "a.qcow2"), SIZE))
     assert "beginning with" in disk_problem(NewDisk("a.qcow2", SIZE))
     assert "device" in disk_problem(NewDisk("/dev/a.qcow2", SIZE))
-
-
-def test_another_computer_is_refused_in_words(context: HandlerContext, tmp_path: Path) -> None:
-    host = HostId("qemu+ssh://elsewhere/system")
-    away = replace(context, host=HostInfo(host, host, "Elsewhere", HostState.CONNECTED, is_local=False))
-    with pytest.raises(UnsupportedError):
-        make(away, NewDisk(str(tmp_path / "a.qcow2"), SIZE))
 
 
 # --- the whole way ----------------------------------------------------------------------------------------

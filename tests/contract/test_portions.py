@@ -18,7 +18,7 @@ from guivm.engine.engine import LibvirtEngine
 from guivm.engine.events import HostChanged, HostRemoved, VmsChanged, VmsReset
 from guivm.engine.host import ListingPace, ManagedHost
 from guivm.engine.jobs import Job
-from guivm.engine.link import LibvirtConnector, LibvirtLink
+from guivm.engine.link import DefinitionsWritten, LibvirtConnector, LibvirtLink
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey, VmState
 from tests.helpers.recorder import Recorder
 from tests.helpers.testdriver import domain, uuid_of, write_host
@@ -220,6 +220,18 @@ def test_a_link_lost_in_the_middle_begins_anew(stage: Stage) -> None:
     stage.wait_complete()
     assert titles(stage) == {name: f"title of {name}" for name in NAMES}
     assert stage.recorder.vms(stage.id) == {vm.key.uuid: vm for vm in stage.host.vms()}
+
+
+def test_definitions_that_were_seen_to_be_written_are_read_again(stage: Stage) -> None:
+    stage.gate.open()
+    stage.wait_complete()
+
+    def written(names: frozenset[str] | None, expected: dict[str, int]) -> None:
+        stage.host._connection.post(DefinitionsWritten(names))  # as the link does
+        stage.recorder.wait_for(lambda: {vm.name: vm.definition for vm in stage.host.vms()} == expected, "the reading")
+
+    written(frozenset({"vm2", "no such", "\udcff"}), {"vm1": 0, "vm2": 1, "vm10": 0})
+    written(None, {"vm1": 1, "vm2": 2, "vm10": 1})
 
 
 def test_closing_in_the_middle_ends_and_says_nothing_more(stage: Stage) -> None:

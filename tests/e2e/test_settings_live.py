@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from guivm.engine import requests as rq
-from guivm.engine.engine import LibvirtEngine
-from guivm.engine.options.values import AppliedSettings, Reach
-from guivm.engine.types import HostState, VmKey, VmState
+from guivm.engine.options.values import Reach
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import ChangedOutsideError, OperationError
-from tests.helpers.daemon import SessionDaemon, wait_until
+from tests.helpers.daemon import wait_until
 from tests.helpers.guests import sample_guest
-from tests.helpers.recorder import Recorder
+from tests.helpers.live_guest import WAIT_S, Guest, live_guest, reach_of
 
-WAIT_S = 120.0
 MIB = 1 << 20
 NIC = "52:54:00:aa:bb:01"
 SECOND_NIC = "52:54:00:aa:bb:02"
@@ -74,76 +69,18 @@ def is_open(port: int) -> bool:
     return True
 
 
-class Guest:
-    """A running sample guest with a shell on its serial line."""
-
-    def __init__(self, engine: LibvirtEngine, key: VmKey, line: socket.socket, directory: Path, port: int) -> None:
-        self.engine, self.key, self.line, self.directory, self.port = engine, key, line, directory, port
-        self._marks = 0
-
-    def run(self, command: str) -> str:
-        """What a shell command of the guest prints."""
-        self._marks += 1
-        end = f"end-{self._marks}."
-        self.line.sendall(f"{command}; echo end-$((0+{self._marks})).\n".encode())
-        return self.hear(end).partition(end)[0].strip()
-
-    def hear(self, wanted: str) -> str:
-        heard = b""
-        while wanted.encode() not in heard:
-            piece = self.line.recv(65536)
-            assert piece, f"the line ended; the guest said {heard!r}"
-            heard += piece
-        return heard.decode("utf-8", "replace").replace("\r", "")
-
-    def settings(self) -> tuple[DomainXml, DomainXml]:
-        """The definition and the running VM's document."""
-        read = self.engine.submit(rq.ReadSettings(self.key)).result(WAIT_S)
-        return DomainXml.parse(read.xml), DomainXml.parse(read.live_xml)
-
-    def apply(self, edit: Callable[[DomainXml], None]) -> AppliedSettings:
-        base = self.engine.submit(rq.ReadSettings(self.key)).result(WAIT_S).xml
-        draft = DomainXml.parse(base)
-        edit(draft)
-        return self.engine.submit(rq.ApplySettings(self.key, base, draft.to_text())).result(WAIT_S)
-
-
 @pytest.fixture(scope="module")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    import libvirt
-
     built, directory, port = sample_guest(), tmp_path_factory.mktemp("live"), free_port()
     for name in ("first.iso", "second.iso"):
         (directory / name).write_bytes(name.encode().ljust(MIB, b"\0"))
-    with SessionDaemon() as daemon:
-        engine, recorder = LibvirtEngine(warm_up=False), Recorder()
-        engine.add_listener(recorder)
-        host = engine.open_host(daemon.uri)
-        recorder.wait_for_host(host, HostState.CONNECTED)
-        connection = libvirt.open(daemon.uri)
-        xml = _GUEST.format(
-            kernel=built.kernel, initrd=built.initrd, arguments=built.arguments, mac=NIC, port=port,
-            medium=directory / "first.iso",
-        )  # fmt: skip
-        key = VmKey(host, connection.defineXML(xml).UUIDString())
-        connection.close()
-        recorder.wait_for_state(key, VmState.OFF)
-        engine.submit(rq.Start(key)).result(WAIT_S)
-        fd = engine.submit(rq.OpenSerial(key)).result(WAIT_S).fd
-        with socket.socket(fileno=fd) as line:
-            line.settimeout(WAIT_S)
-            value = Guest(engine, key, line, directory, port)
-            value.hear(":~")
-            value.run("PS1=; stty -echo cols 200")
-            value.run("while true; do echo hello from the guest | nc -l -p 8000; done & true")
-            yield value
-        engine.submit(rq.ForceOff(key)).result(WAIT_S)
-        gc.collect()  # what errors hold of libvirt's must not outlive the daemon
-        engine.stop(WAIT_S)
-
-
-def reach_of(applied: AppliedSettings, resource: str) -> set[Reach]:
-    return {outcome.reach for outcome in applied.outcomes if outcome.change.place.resource == resource}
+    xml = _GUEST.format(
+        kernel=built.kernel, initrd=built.initrd, arguments=built.arguments, mac=NIC, port=port,
+        medium=directory / "first.iso",
+    )  # fmt: skip
+    with live_guest(xml, directory, port) as value:
+        value.run("while true; do echo hello from the guest | nc -l -p 8000; done & true")
+        yield value
 
 
 def test_memory_is_given_back_and_taken_again(guest: Guest) -> None:
@@ -317,12 +254,15 @@ def test_pins_throttling_and_a_password(guest: Guest) -> None:
         assert (domain.devices.graphics[0].password, domain.title) == ("secret", "A title")
 
     def back(draft: DomainXml) -> None:
+        draft.cpu_tune.vcpu_pins.clear()
         draft.devices.disks[0].io_tune.remove()
         draft.title = None
 
     outcomes = guest.apply(back).outcomes
     assert {outcome.reach for outcome in outcomes} == {Reach.LIVE}, outcomes
+    assert guest.engine.submit(rq.ReadPending(guest.key)).result(WAIT_S).changes == ()
     for domain in guest.settings():
+        assert not domain.cpu_tune.vcpu_pins
         assert domain.devices.disks[0].io_tune.total_iops is None
         assert domain.title is None
 

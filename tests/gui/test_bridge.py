@@ -6,14 +6,16 @@ import threading
 
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, QThread
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from guivm.engine.events import JobChanged, VmsChanged
+from guivm.engine.events import JobChanged, Noticed, VmsChanged
 from guivm.engine.jobs import Job, JobInfo
 from guivm.engine.requests import Pause, SaveState, Start
 from guivm.engine.types import VmInfo, VmState
 from guivm.errors import CancelledError, GuivmError, OperationError, WrongStateError
 from guivm.views.bridge import Bridge
+from guivm.views.messages import Message, MessageBar, Severity
 from tests.helpers.fake_engine import LOCAL, FakeEngine
 
 
@@ -84,6 +86,19 @@ def test_failure_goes_to_the_owner_or_else_to_everybody(qtbot: QtBot, bridge: Br
     with qtbot.waitSignal(bridge.failed) as shown:
         bridge.submit(Pause(key), owner)
     assert isinstance(shown.args[0], WrongStateError)
+
+
+def test_what_nobody_asked_for_is_shown_as_a_warning(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    bar = MessageBar(window)
+    bridge.noticed.connect(bar.show_notice)
+    key = fake_engine.add_vm("a")
+    with qtbot.waitSignal(bridge.noticed):
+        fake_engine.emit(Noticed(key, OperationError("A port is missing.", advice="Free it.", details="in use")))
+    assert [card.message for card in bar.cards] == [
+        Message(Severity.WARNING, "A port is missing.", "Free it.", "in use")
+    ]
 
 
 def test_cancelled_job_is_no_error_for_everybody(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine) -> None:

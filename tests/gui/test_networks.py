@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -17,7 +18,8 @@ from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.dialogs.confirm import ConfirmDialog
 from guivm.views.dialogs.network_edit import NetworkDialog
-from guivm.views.dialogs.networks import NetworksDialog
+from guivm.views.dialogs.networks import NetworksDialog, networks_window
+from guivm.views.vm_settings.help_page import HelpWindow
 from tests.helpers.fake_engine import LOCAL, FakeEngine
 
 DEFAULT = NetworkSpec("default", NetworkMode.NAT, "192.168.122.1/24", "192.168.122.2 – 192.168.122.254")
@@ -255,3 +257,53 @@ def test_widgets_are_named(
         and not (widget.objectName() and widget.accessibleName())
     ]
     assert nameless == []
+
+
+# --- the window for the rest of the application -----------------------------------------------------------
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support")  # to raise a window
+def test_a_host_has_one_window_and_asked_again_it_comes_to_the_front(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, parent: QWidget
+) -> None:
+    other = fake_engine.open_host("test:///other")
+    first = networks_window(bridge, LOCAL, parent)
+    inner = QWidget(parent, Qt.WindowType.Window)  # as the settings of a VM are
+    assert networks_window(bridge, LOCAL, inner) is first
+    assert networks_window(bridge, None, inner) is first
+    second = networks_window(bridge, other, parent)
+    assert (first.host, second.host) == (LOCAL, other)
+    assert len(parent.findChildren(NetworksDialog)) == 2
+    first.close()
+    third = networks_window(bridge, LOCAL, parent)
+    assert third is not first
+    assert third.isVisible()
+
+
+def test_the_button_to_connect_is_there_where_somebody_can(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, parent: QWidget
+) -> None:
+    fake_engine.networks.refusal = "Virtual networks need an administrator's rights."
+    asked: list[str] = []
+    dialog = show(qtbot, bridge, parent)
+    qtbot.waitUntil(lambda: dialog.empty.text.text() == fake_engine.networks.refusal)
+    assert not dialog.connect_button.isVisible()
+    for _ in range(2):
+        dialog.offer_connecting(partial(asked.append, "connect"))
+    assert dialog.connect_button.isVisible()
+    dialog.connect_button.click()
+    assert asked == ["connect"]
+
+
+def test_networks_are_explained(qtbot: QtBot, bridge: Bridge, parent: QWidget) -> None:
+    dialog = show(qtbot, bridge, parent)
+    dialog.activateWindow()
+    qtbot.waitUntil(dialog.isActiveWindow)
+    QTest.keyClick(dialog, Qt.Key.Key_F1)
+    window = dialog.findChild(HelpWindow)
+    assert isinstance(window, HelpWindow)
+    assert window.windowTitle() == "Virtual networks"
+    for heading in ("Modes", "Addresses", "What can go wrong"):
+        assert window.browser.show_heading(heading)
+    dialog.help.click()
+    assert dialog.findChildren(HelpWindow) == [window]

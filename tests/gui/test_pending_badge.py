@@ -1,4 +1,4 @@
-"""The line that tells what waits for a VM's next start."""
+"""What tells of changes that wait for a VM's next start: a line on its page, a number in the list."""
 
 from __future__ import annotations
 
@@ -23,63 +23,55 @@ def show(badge: PendingBadge, engine: FakeEngine, key: VmKey) -> None:
     badge.set_vm(engine.vm(key))
 
 
+def come_back() -> None:
+    app = QGuiApplication.instance()
+    assert isinstance(app, QGuiApplication)
+    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
+
+
 def test_tells_of_a_running_vm_and_leads_to_its_changes(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge) -> None:
     badge = PendingBadge(bridge)
     qtbot.addWidget(badge)
     key = fake_engine.add_vm("web", VmState.RUNNING)
-    fake_engine.settings.put(key, DOMAIN, with_difference(DOMAIN))
     show(badge, fake_engine, key)
-    qtbot.waitUntil(lambda: badge.count > 0)
-    assert "next start" in badge.text()
+    assert (badge.isHidden(), badge.count) == (True, 0)
+    fake_engine.change_vm(key, pending=1)
+    show(badge, fake_engine, key)
+    assert (badge.isHidden(), badge.text().strip()) == (False, "1 change waits for the next start")
+    fake_engine.change_vm(key, pending=2)
+    show(badge, fake_engine, key)
+    assert badge.accessibleName() == "2 changes wait for the next start"
     with qtbot.waitSignal(badge.showRequested) as shown:
         badge.click()
     assert shown.args == [key]
     fake_engine.change_vm(key, state=VmState.OFF)
     show(badge, fake_engine, key)
     assert badge.isHidden()
-
-
-def test_says_nothing_of_a_vm_that_is_off_and_asks_nothing(
-    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge
-) -> None:
-    badge = PendingBadge(bridge)
-    qtbot.addWidget(badge)
-    key = fake_engine.add_vm("web", VmState.OFF)
-    show(badge, fake_engine, key)
     badge.set_vm(None)
-    assert badge.isHidden()
-    assert not fake_engine.requests_of(rq.ReadPending)
+    assert (badge.isHidden(), badge.count) == (True, 0)
+    assert not fake_engine.requests, "it is told, and asks nothing"
 
 
-def test_reads_again_after_something_was_done_to_the_vm(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge) -> None:
-    badge = PendingBadge(bridge)
-    qtbot.addWidget(badge)
-    key = fake_engine.add_vm("web", VmState.RUNNING)
-    fake_engine.settings.put(key, DOMAIN)
-    show(badge, fake_engine, key)
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ReadPending)))
-    assert badge.count == 0
-    edited = fake_engine.settings.xml[key].replace("Web server", "Mail server")
-    bridge.submit(rq.ApplySettings(key, fake_engine.settings.xml[key], edited, live=False), badge)
-    qtbot.waitUntil(lambda: badge.count == 1)
-
-
-def test_reads_again_when_somebody_comes_back_or_the_definition_was_stored(
-    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge
+def test_has_it_looked_at_again_when_somebody_comes_back(
+    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge, settings: Settings
 ) -> None:
-    badge = PendingBadge(bridge)
-    qtbot.addWidget(badge)
+    """As on a host whose definitions are stored unseen."""
     key = fake_engine.add_vm("web", VmState.RUNNING)
-    fake_engine.settings.put(key, DOMAIN)
-    show(badge, fake_engine, key)
-    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 1)
-    fake_engine.change_vm(key, definition=1)
-    show(badge, fake_engine, key)
-    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 2)
-    app = QGuiApplication.instance()
-    assert isinstance(app, QGuiApplication)
-    app.applicationStateChanged.emit(Qt.ApplicationState.ApplicationActive)
-    qtbot.waitUntil(lambda: len(fake_engine.requests_of(rq.ReadPending)) == 3)
+    fake_engine.settings.put(key, DOMAIN, DOMAIN)
+    window = MainWindow(bridge, settings)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitUntil(lambda: window.table.rowCount() > 0)
+    window.select_vm(key)
+    badge = window.vm_page.badge
+    fake_engine.settings.change_outside(key, "Web server", "Mail server")
+    come_back()
+    qtbot.waitUntil(lambda: badge.count == 1)
+    fake_engine.change_vm(key, state=VmState.OFF)
+    qtbot.waitUntil(badge.isHidden)
+    asked = len(fake_engine.requests_of(rq.ReadPending))
+    come_back()
+    assert len(fake_engine.requests_of(rq.ReadPending)) == asked, "nothing can wait"
 
 
 def test_what_cannot_be_found_out_is_not_told(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge) -> None:
@@ -88,7 +80,9 @@ def test_what_cannot_be_found_out_is_not_told(qtbot: QtBot, fake_engine: FakeEng
     key = fake_engine.add_vm("web", VmState.RUNNING)
     fake_engine.fail_next(rq.ReadPending, OperationError("no answer"))
     show(badge, fake_engine, key)
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ReadPending)))
+    with qtbot.assertNotEmitted(bridge.failed, wait=50):
+        come_back()
+        qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ReadPending)))
     assert badge.isHidden()
 
 
@@ -97,6 +91,7 @@ def test_the_main_window_leads_from_the_badge_to_the_changes(
 ) -> None:
     key = fake_engine.add_vm("web", VmState.RUNNING)
     fake_engine.settings.put(key, DOMAIN, with_difference(DOMAIN))
+    fake_engine.change_vm(key, definition=1)
     window = MainWindow(bridge, settings)
     qtbot.addWidget(window)
     window.show()

@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from guivm.engine.options.display import get_listen
+from guivm.engine.options.listening import get_listen
 from guivm.engine.options.nic_modes import get_mode
 from guivm.engine.options.port_forwards import PortForward, read_forwards
 from guivm.views.vm_settings.draft import Draft

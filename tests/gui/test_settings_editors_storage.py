@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import shiboken6
 from PySide6.QtCore import QObject, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
@@ -257,6 +258,40 @@ def test_one_that_cannot_be_made_is_told(qtbot: QtBot, bridge: Bridge, fake_engi
     with qtbot.waitSignal(jobs.failed) as caught:
         jobs.make(PLANS)
     assert isinstance(caught.args[0], OperationError)
+
+
+def test_the_dialog_goes_while_an_image_is_being_made(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey
+) -> None:
+    """What was made before, and what is made all the same, is discarded."""
+    fake_engine.hold(rq.CreateDisk)
+    dialog = QObject(bridge)
+    jobs = NewDiskJobs(bridge, key, dialog)
+    ready: list[None] = []
+    jobs.ready.connect(lambda: ready.append(None))
+    jobs.make(PLANS)
+    fake_engine.release()
+    fake_engine.hold(rq.CreateDisk)
+    qtbot.waitUntil(lambda: sum(isinstance(r, rq.CreateDisk) for r in fake_engine.requests) == 2)
+    shiboken6.delete(dialog)
+    fake_engine.release()
+
+    def discarded() -> list[str]:
+        return [request.created.path for request in fake_engine.requests if isinstance(request, rq.DiscardDisk)]
+
+    qtbot.waitUntil(lambda: PLANS[0].path in discarded())
+    assert set(discarded()) <= {plan.path for plan in PLANS}
+    assert ready == []
+
+
+def test_one_that_nobody_could_stop_any_more_is_discarded(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey
+) -> None:
+    dialog = QObject(bridge)
+    jobs = NewDiskJobs(bridge, key, dialog)
+    jobs.make(PLANS[:1])  # answered at once; the window has not heard of it yet
+    shiboken6.delete(dialog)
+    qtbot.waitUntil(lambda: any(isinstance(request, rq.DiscardDisk) for request in fake_engine.requests))
 
 
 def test_nothing_to_make_is_ready_at_once(qtbot: QtBot, bridge: Bridge, key: VmKey) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QObject
-from PySide6.QtWidgets import QWidget
+from typing import ClassVar
+
+from PySide6.QtCore import QModelIndex, QObject, QTranslator
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.values import Place, SettingProblem
-from guivm.views.vm_settings.part_list import CHANGED_ROLE, PROBLEM_ROLE, PartModel
+from guivm.views.vm_settings.outcomes import change_words
+from guivm.views.vm_settings.part_list import CHANGED_ROLE, PROBLEM_ROLE, PartModel, part_title
 from tests.bench.settings_domain import many_devices
 from tests.helpers.editors_stage import MACHINE, make_draft, make_form, part_of
 
@@ -74,3 +78,35 @@ def test_a_choice_is_told_by_its_label(qtbot: QtBot) -> None:
     row = make_form(draft, "nic", holder).row("model")
     assert row is not None
     assert row.words_of_value() == "VirtIO"
+
+
+class _German(QTranslator):
+    """Two words of it, as a translation file would have them."""
+
+    WORDS: ClassVar[dict[str, str]] = {"Drive {}": "Laufwerk {}", "Cache": "Zwischenspeicher"}
+
+    def translate(self, context: str, source: str, *_: object) -> str:
+        return self.WORDS.get(source, "") if context == "Options" else ""
+
+
+def test_names_are_composed_in_the_persons_language(qapp: QApplication) -> None:
+    draft = make_draft()
+    part = next(part for part in draft.parts() if part.device == "vda")
+    option = next(option for option in part.resource.options if option.id == "cache")
+    draft.set_value(part, option, "none")
+    (change,) = draft.changes()
+    german = _German(qapp)
+    assert qapp.installTranslator(german)
+    try:
+        assert part_title(part) == "Laufwerk vda"
+        assert change_words(change) == "Laufwerk vda: Zwischenspeicher"
+    finally:
+        qapp.removeTranslator(german)
+    assert (part_title(part), str(change.device)) == ("Drive vda", "Drive vda")
+
+
+def test_a_hostile_name_stays_one_clean_line() -> None:
+    name = Phrase("Shared folder {}", "a\n\u202eb{}").cleaned()
+    assert str(name).isprintable(), "no line break, no bidirectional control"
+    assert str(name).startswith("Shared folder a")
+    assert str(Phrase("Drive {}")) == "Drive"

@@ -211,6 +211,18 @@ def test_a_host_that_goes_takes_its_waiting_changes_along(qtbot: QtBot, table: V
     assert table.rowCount() == 0
 
 
+def test_changes_that_wait_are_told_in_words_and_touch_one_row(table: VmTableModel) -> None:
+    one, other = vm("a", S.RUNNING), vm("b", S.RUNNING)
+    table.reset_host(VmsReset(A, (one, other)))
+    watch = Watch(table)
+    table.change(VmsChanged(A, (replace(other, pending=2),)))
+    assert (watch.changed, watch.layouts) == ([(1, 1, Column.NAME, Column.NAME)], 0)
+    spoken = [table.index(row, 0).data(Qt.ItemDataRole.AccessibleTextRole) for row in (0, 1)]
+    assert spoken == ["a, Running", "b, Running, 2 changes wait for the next start"]
+    tips = [str(table.index(row, 0).data(Qt.ItemDataRole.ToolTipRole)) for row in (0, 1)]
+    assert ["next start" in tip for tip in tips] == [False, True]
+
+
 def test_tool_tip_shows_markup_as_text(table: VmTableModel) -> None:
     table.reset_host(VmsReset(A, (vm("a", title="<img src=x>"),)))
     tip = table.index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
@@ -297,6 +309,29 @@ def key(name: str) -> VmKey:
 
 def selected(pane: VmListPane) -> list[str]:
     return [one.name for one in pane.selected()]
+
+
+def test_a_row_shows_that_changes_wait(pane: VmListPane, table: VmTableModel) -> None:
+    """At its right end, and nowhere else."""
+    before = pane.grab().toImage()
+    row = pane.view.visualRect(pane.filter.index_of(key("win11")))
+    old = table.vm(key("win11"))
+    assert old is not None
+    table.change(VmsChanged(A, (replace(old, state=S.RUNNING),)))
+    running = pane.grab().toImage()
+    table.change(VmsChanged(A, (replace(old, state=S.RUNNING, pending=3),)))
+    pending = pane.grab().toImage()
+    top = pane.view.viewport().mapTo(pane, row.topLeft())
+    changed = [
+        (x - top.x(), y - top.y())
+        for x in range(pending.width())
+        for y in range(pending.height())
+        if pending.pixel(x, y) != running.pixel(x, y)
+    ]
+    assert changed
+    assert all(row.width() // 2 < x < row.width() and 0 <= y < row.height() for x, y in changed)
+    table.change(VmsChanged(A, (old,)))
+    assert pane.grab().toImage() == before
 
 
 def test_selection_survives_updates_sorting_and_renames(pane: VmListPane, table: VmTableModel) -> None:

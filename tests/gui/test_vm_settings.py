@@ -2,94 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 import shiboken6
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QLineEdit, QPushButton, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from guivm.engine import requests as rq
-from guivm.engine.options.new_disks import NewDisk
-from guivm.engine.options.values import ChangeKind, Place, SettingProblem
+from guivm.engine.jobs import JobState
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import AccessFix, ChangeKind, EditFix, Place, SettingProblem
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
+from guivm.views.forms import NoteLine
 from guivm.views.vm_settings.dialog import CHANGES, XML, SettingsDialog
-from guivm.views.vm_settings.draft import AUTOSTART, Draft
+from guivm.views.vm_settings.draft import AUTOSTART
 from guivm.views.vm_settings.form import OptionForm
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN, with_difference
+from tests.helpers.settings_window import Open, child, click, draft_of, question, set_title, titles
 
 NIC = "52:54:00:1a:2b:3c"
-Open = Callable[..., SettingsDialog]
-
-
-@pytest.fixture
-def key(fake_engine: FakeEngine) -> VmKey:
-    return fake_engine.add_vm("web")
-
-
-@pytest.fixture
-def open_settings(qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge, key: VmKey) -> Iterator[Open]:
-    shown: list[SettingsDialog] = []
-
-    def show(state: VmState = VmState.OFF, *, place: Place | None = None, live: str = "") -> SettingsDialog:
-        fake_engine.change_vm(key, state=state)
-        fake_engine.settings.put(key, DOMAIN, live)
-        vm = fake_engine.vm(key)
-        assert vm is not None
-        window = SettingsDialog(bridge, vm, place=place)
-        shown.append(window)
-        window.show()
-        qtbot.waitUntil(lambda: window.form is not None or window.frame.pages.count() == 3)
-        return window
-
-    yield show
-    for window in shown:
-        if shiboken6.isValid(window):
-            window.deleteLater()
-
-
-def draft_of(window: SettingsDialog) -> Draft:
-    assert window.draft is not None
-    return window.draft
-
-
-def child(window: QWidget, name: str) -> QWidget:
-    found = window.findChildren(QWidget, name)
-    assert found, name
-    return next((widget for widget in found if widget.isVisible()), found[0])
-
-
-def click(window: QWidget, name: str) -> None:
-    button = child(window, name)
-    assert isinstance(button, QPushButton)
-    assert button.isEnabled(), name
-    button.click()
-
-
-def question(qtbot: QtBot, window: QWidget, name: str = "confirm") -> QDialog:
-    qtbot.waitUntil(lambda: window.findChild(QDialog, name) is not None)
-    found = window.findChild(QDialog, name)
-    assert isinstance(found, QDialog)
-    return found
-
-
-def set_title(window: SettingsDialog, text: str) -> None:
-    window.show_place(Place("system", "", "title"))
-    field = child(window, "option-title")
-    assert isinstance(field, QLineEdit)
-    field.selectAll()
-    QTest.keyClicks(field, text)
-
-
-def titles(window: SettingsDialog) -> list[str]:
-    model = window.frame.list.model()
-    return [str(model.index(row, 0).data()) for row in range(model.rowCount())]
 
 
 def test_opens_with_its_parts_and_nothing_to_apply(open_settings: Open) -> None:
@@ -243,6 +179,67 @@ def test_what_only_an_administrator_can_mend_comes_with_its_command(
     assert QGuiApplication.clipboard().text() == "sudo setfacl x"
 
 
+def test_an_edit_that_mends_a_problem_is_made_by_its_button(
+    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    place = Place("nic", NIC, "mac")
+    fix = EditFix(place, "52:54:00:00:00:01", Phrase("New address"))
+    fake_engine.settings.problems = (SettingProblem(place, "“mail” has this address, too.", is_warning=True, fix=fix),)
+    window = open_settings(place=place)
+    qtbot.waitUntil(lambda: child(window, "fix-problem").isVisible())
+    button = child(window, "fix-problem")
+    assert isinstance(button, QPushButton)
+    assert (button.text(), button.accessibleName()) == ("New address", "New address")
+    fake_engine.settings.problems = ()
+    click(window, "fix-problem")
+    assert draft_of(window).domain.devices.interfaces[0].mac == "52:54:00:00:00:01"
+    qtbot.waitUntil(lambda: draft_of(window).problems == ())
+
+
+def test_access_is_given_by_the_command_that_is_shown(
+    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    place = Place("disk", "vda", "source")
+    fix = AccessFix("libvirt-qemu", "x", ("/home/me", "/home/me/vms"))
+    fake_engine.settings.problems = (SettingProblem(place, "QEMU may not enter “/home/me”.", fix=fix),)
+    window = open_settings(place=place)
+    qtbot.waitUntil(lambda: child(window, "fix-problem").isVisible())
+    click(window, "copy-command")
+    assert QGuiApplication.clipboard().text() == "setfacl -m u:libvirt-qemu:x -- /home/me /home/me/vms"
+    undo = child(window, "fix-undo")
+    assert isinstance(undo, QLabel)
+    assert "setfacl -x u:libvirt-qemu -- /home/me /home/me/vms" in undo.text()
+    fake_engine.fail_next(rq.GiveAccess, OperationError("Access could not be given.", advice="Move it."))
+    click(window, "fix-problem")
+    remedy = child(window, "remedy")
+    qtbot.waitUntil(lambda: any("could not be given" in note.text for note in remedy.findChildren(NoteLine)))
+    fake_engine.settings.problems = ()
+    click(window, "fix-problem")
+    qtbot.waitUntil(lambda: draft_of(window).problems == ())
+    assert [request.fix for request in fake_engine.requests if isinstance(request, rq.GiveAccess)] == [fix, fix]
+    qtbot.waitUntil(lambda: not remedy.isVisible())
+
+
+def test_the_window_goes_while_an_image_is_being_made(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, open_settings: Open
+) -> None:
+    window = open_settings()
+    resource = next(part.resource for part in draft_of(window).parts() if part.resource.id == "disk")
+    draft_of(window).add(resource)
+    (plan,) = draft_of(window).planned_disks()
+    fake_engine.hold(rq.CreateDisk)
+    window.apply()
+    qtbot.waitUntil(lambda: any(isinstance(request, rq.CreateDisk) for request in fake_engine.requests))
+    (job,) = fake_engine.held_jobs()
+    shiboken6.delete(window)
+    assert job.cancel_requested
+    fake_engine.release()
+    qtbot.waitUntil(lambda: job.info.state.is_final)
+    if job.info.state is JobState.DONE:  # too late to be stopped
+        qtbot.waitUntil(lambda: [r.created.path for r in fake_engine.requests_of(rq.DiscardDisk)] == [plan.path])
+    assert not any(isinstance(request, rq.ApplySettings) for request in fake_engine.requests)
+
+
 def test_a_typed_value_that_is_none_is_refused_at_once(open_settings: Open) -> None:
     window = open_settings(place=Place("nic", NIC, "mac"))
     field = child(window, "option-mac")
@@ -368,223 +365,6 @@ def test_one_form_at_a_time(open_settings: Open) -> None:
     window.show_place(Place("memory"))
     shown = [form for form in window.findChildren(OptionForm) if form.isVisible()]
     assert [form.part.resource.id for form in shown] == ["memory"]
-
-
-# --- changes ----------------------------------------------------------------------------------------------
-
-
-def test_changes_page_lists_both_kinds_and_reverts_one(qtbot: QtBot, open_settings: Open) -> None:
-    from guivm.views.vm_settings.changes_page import ROW_ROLE, ChangesPage
-
-    window = open_settings(VmState.RUNNING, live=with_difference(DOMAIN))
-    qtbot.waitUntil(lambda: bool(window.pending))
-    set_title(window, "Mail server")
-    window.show_place(CHANGES)
-    page = child(window, "changes-page")
-    assert isinstance(page, ChangesPage)
-    model = page.list.model()
-
-    def rows() -> list[str]:
-        return [str(model.index(row, 0).data()) for row in range(model.rowCount())]
-
-    assert rows()[:2] == ["Not applied yet", "System: Title"]
-    assert "Waits for the next start" in rows()
-    waiting = next(r for r in range(model.rowCount()) if getattr(model.index(r, 0).data(ROW_ROLE), "waits", False))
-    page.list.setCurrentIndex(model.index(waiting, 0))
-    click(page, "revert-this")  # the running VM's value, into the definition
-    assert len(draft_of(window).changes()) == 2
-    page.list.setCurrentIndex(model.index(1, 0))
-    QTest.keyClick(page.list, Qt.Key.Key_Delete)
-    assert draft_of(window).domain.title == "Web server"
-
-
-def test_changes_as_commands_hide_passwords(open_settings: Open) -> None:
-    from guivm.views.vm_settings.commands import commands
-
-    window = open_settings(place=Place("cpu"))
-    draft = draft_of(window)
-    draft.domain.vcpu.current = 3
-    draft.touch()
-    assert "virsh setvcpus web 3 --config" in commands(draft)
-    draft.domain.devices.graphics[0].password = "another"
-    draft.touch()
-    text = commands(draft)
-    assert "virsh define" in text
-    assert "another" not in text
-
-
-def test_shut_down_and_apply_stores_then_waits_for_the_guest(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    window = open_settings(VmState.RUNNING)
-    set_title(window, "Mail server")
-    window.show_place(CHANGES)
-    fake_engine.hold(rq.ShutDown)
-    click(window, "restart-now")
-    question(qtbot, window).accept()
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ShutDown)))
-    assert not fake_engine.requests_of(rq.ApplySettings)[0].live
-    assert not fake_engine.requests_of(rq.Start)
-    assert "Waiting" in window.frame.banner.text
-    fake_engine.release()  # the guest shuts down
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.Start)))
-    qtbot.waitUntil(lambda: window.frame.banner.text.startswith("Restarted"))
-    vm = fake_engine.vm(key)
-    assert vm is not None
-    assert vm.state is VmState.RUNNING
-
-
-def test_nothing_restarts_for_edits_that_cannot_be_stored(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
-) -> None:
-    window = open_settings(VmState.RUNNING)
-    fake_engine.settings.problems = (SettingProblem(Place("system", "", "title"), "Not that title."),)
-    set_title(window, "Mail server")
-    qtbot.waitUntil(lambda: bool(draft_of(window).problems))
-    window.show_place(CHANGES)
-    click(window, "restart-now")
-    assert window.frame.strip.error is not None
-    fake_engine.settings.problems = ()
-    draft_of(window).set_problems(())
-    window.apply()
-    qtbot.waitUntil(lambda: not draft_of(window).is_changed)
-    assert not fake_engine.requests_of(rq.ShutDown)
-
-
-def test_a_restart_that_was_called_off_starts_nothing(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    window = open_settings(VmState.RUNNING, live=with_difference(DOMAIN))
-    qtbot.waitUntil(lambda: bool(window.pending))
-    window.show_place(CHANGES)
-    fake_engine.hold(rq.ShutDown)
-    click(window, "restart-now")
-    question(qtbot, window).accept()
-    qtbot.waitUntil(lambda: bool(window.frame.banner.text))
-    click(window, "banner-stop")
-    with qtbot.waitSignal(window._bridge.vmsChanged):
-        fake_engine.release()
-    assert not fake_engine.requests_of(rq.Start)
-    assert window.frame.banner.text == ""
-
-
-def test_a_vm_is_started_again_though_its_settings_were_closed(
-    qtbot: QtBot, fake_engine: FakeEngine, bridge: Bridge, key: VmKey
-) -> None:
-    fake_engine.change_vm(key, state=VmState.RUNNING)
-    fake_engine.settings.put(key, DOMAIN, with_difference(DOMAIN))
-    vm = fake_engine.vm(key)
-    assert vm is not None
-    owner = QWidget()
-    qtbot.addWidget(owner)
-    window = SettingsDialog(bridge, vm, owner, place=CHANGES)
-    window.show()
-    qtbot.waitUntil(lambda: bool(window.pending))
-    fake_engine.hold(rq.ShutDown)
-    window.restart.ask(start_again=True, applies_first=False)
-    question(qtbot, window).accept()
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.ShutDown)))
-    with qtbot.waitSignal(window.destroyed):
-        window.close()
-    fake_engine.release()
-    qtbot.waitUntil(lambda: bool(fake_engine.requests_of(rq.Start)))
-    qtbot.waitUntil(lambda: not owner.children())
-
-
-def test_new_images_are_made_first_and_taken_back_when_the_rest_is_refused(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open
-) -> None:
-    window = open_settings(place=Place("disk", "vdb"))
-    draft = draft_of(window)
-    disk = next(disk for disk in draft.domain.devices.disks if disk.target_dev == "vdb")
-    disk.source_file = "/images/new.qcow2"
-    draft.new_disks["/images/new.qcow2"] = NewDisk("/images/new.qcow2", 1 << 30)
-    draft.touch()
-    fake_engine.fail_next(rq.ApplySettings, OperationError("libvirt refused it."))
-    window.apply()
-    qtbot.waitUntil(lambda: window.frame.strip.error is not None)
-    kinds = [type(r) for r in fake_engine.requests if isinstance(r, rq.CreateDisk | rq.ApplySettings | rq.DiscardDisk)]
-    assert kinds == [rq.CreateDisk, rq.ApplySettings, rq.DiscardDisk]
-    window.apply()
-    qtbot.waitUntil(lambda: not draft.is_changed)
-    assert not draft.new_disks
-    assert len(fake_engine.requests_of(rq.DiscardDisk)) == 1
-
-
-# --- other programs ---------------------------------------------------------------------------------------
-
-
-def test_conflict_shows_both_sides_and_keeps_the_edits_on_top(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    from guivm.views.vm_settings.conflict import ConflictDialog
-
-    window = open_settings()
-    set_title(window, "Mail server")
-    fake_engine.settings.change_outside(key, "Reachable on port 8080", "Reachable on port 9090")
-    window.apply()
-    dialog = question(qtbot, window, "conflict")
-    assert isinstance(dialog, ConflictDialog)
-    assert "9090" in dialog.theirs.toPlainText()
-    assert "Mail server" in dialog.ours.toPlainText()
-    assert "Mail server" not in fake_engine.settings.xml[key]
-    dialog.primary.click()
-    qtbot.waitUntil(lambda: "9090" in (draft_of(window).domain.description or ""))
-    assert draft_of(window).domain.title == "Mail server"
-    window.apply()
-    qtbot.waitUntil(lambda: not draft_of(window).is_changed)
-    assert "9090" in fake_engine.settings.xml[key]
-    assert "Mail server" in fake_engine.settings.xml[key]
-
-
-def test_conflict_read_anew_gives_the_edits_up(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    window = open_settings()
-    set_title(window, "Mail server")
-    fake_engine.settings.change_outside(key, "Web server", "File server")
-    window.apply()
-    dialog = question(qtbot, window, "conflict")
-    click(dialog, "read-anew")
-    qtbot.waitUntil(lambda: draft_of(window).domain.title == "File server")
-    assert not draft_of(window).is_changed
-
-
-def test_edits_that_have_no_place_any_more_are_named(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    window = open_settings(place=Place("disk", "vdb"))
-    part = draft_of(window).part_at(Place("disk", "vdb"))
-    assert part is not None
-    draft_of(window).set_value(part, next(o for o in part.resource.options if o.id == "cache"), "none")
-    set_title(window, "Mail server")
-    xml = fake_engine.settings.xml[key]
-    start = xml.index("<disk", xml.index("<disk") + 1)
-    fake_engine.settings.xml[key] = xml[:start] + xml[xml.index("</disk>", start) + len("</disk>") :]
-    window.apply()
-    click(question(qtbot, window, "conflict"), "primary")
-    qtbot.waitUntil(lambda: bool(window.frame.banner.text))
-    assert "1 of your edits" in window.frame.banner.text
-    assert "Drive vdb" in window.frame.banner.details
-    assert draft_of(window).domain.title == "Mail server"
-
-
-def test_a_vm_that_starts_meanwhile_keeps_the_edits(
-    qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey
-) -> None:
-    window = open_settings()
-    set_title(window, "Mail server")
-    fake_engine.change_vm(key, state=VmState.RUNNING)
-    qtbot.waitUntil(lambda: draft_of(window).is_running)
-    assert draft_of(window).domain.title == "Mail server"
-    assert window.frame.later_button.isVisible()
-
-
-def test_a_vm_that_is_gone_says_so(qtbot: QtBot, fake_engine: FakeEngine, open_settings: Open, key: VmKey) -> None:
-    window = open_settings()
-    fake_engine.remove_vm(key)
-    qtbot.waitUntil(lambda: window.frame.strip.error is not None)
-    assert not window.frame.apply_button.isEnabled()
 
 
 # --- closing, keyboard, help ------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ from guivm.engine.job_types import (
 )
 from guivm.engine.jobs import Job, JobInfo
 from guivm.engine.options.new_disks import CreatedDisk, ImageSize
+from guivm.engine.options.values import VmSettings
 from guivm.engine.types import HostId, HostInfo, HostState, VmInfo, VmKey, VmState
 from guivm.errors import (
     GuivmError,
@@ -54,9 +55,11 @@ from guivm.errors import (
     VmNotFoundError,
     WrongStateError,
 )
+from tests.helpers import fake_snapshots
 
 if TYPE_CHECKING:
     from tests.helpers.fake_networks import FakeNetworks
+    from tests.helpers.fake_snapshots import FakeSnapshots
     from tests.helpers.settings_stage import FakeSettings
 
 T = TypeVar("T")
@@ -77,6 +80,7 @@ class FakeEngine:
         self.endpoint: ConsoleEndpoint | None = None  # what OpenConsole answers
         self.serial_devices: tuple[SerialDevice, ...] = (SerialDevice("serial0", "serial", 0, "Serial port 1"),)
         self.open_serial: Callable[[rq.OpenSerial], SerialEndpoint] = _no_serial  # answers OpenSerial
+        self.qemu_command = ""  # what ReadQemuCommand answers; empty: that there is none
         self.extra_problems: tuple[FieldProblem, ...] = ()
         self.capabilities = HostCapabilities(
             host=LOCAL,
@@ -100,6 +104,7 @@ class FakeEngine:
         )
         self._settings: FakeSettings | None = None
         self._networks: FakeNetworks | None = None
+        self._snapshots: FakeSnapshots | None = None
         self._listeners: list[Listener] = []
         self._hosts: dict[HostId, HostInfo] = {}
         self._vms: dict[VmKey, VmInfo] = {}
@@ -130,6 +135,15 @@ class FakeEngine:
             self._networks = FakeNetworks(lambda host: self.emit(NetworksChanged(host)))
         return self._networks
 
+    @property
+    def snapshots(self) -> FakeSnapshots:
+        """The snapshots and clones of its VMs."""
+        from tests.helpers.fake_snapshots import FakeSnapshots
+
+        if self._snapshots is None:
+            self._snapshots = FakeSnapshots(self)
+        return self._snapshots
+
     def add_vm(
         self,
         name: str,
@@ -150,7 +164,7 @@ class FakeEngine:
 
     def change_vm(self, key: VmKey, **fields: Any) -> None:
         """Change a VM as if by another program; says so."""
-        self._vms[key] = replace(self._vms[key], **fields)
+        self._vms[key] = self._counted(replace(self._vms[key], **fields))
         self.emit(VmsChanged(key.host, (self._vms[key],)))
 
     def remove_vm(self, key: VmKey) -> None:
@@ -254,6 +268,19 @@ class FakeEngine:
         connected = host is not None and host.state is HostState.CONNECTED
         return vm if connected else replace(vm, state=VmState.UNKNOWN, reason="")
 
+    def _counted(self, vm: VmInfo) -> VmInfo:
+        """With the number of changes that wait, where :attr:`settings` has its definition."""
+        if not vm.can_have_pending:
+            return replace(vm, pending=0)
+        if self._settings is None or vm.key not in self._settings.xml:
+            return vm
+        found = self._settings.pending(vm.key, self.capabilities, running=True)
+        return replace(vm, pending=len(found.changes))
+
+    def _count_again(self, key: VmKey) -> None:
+        if self._counted(self._vms[key]) != self._vms[key]:
+            self.change_vm(key)
+
     def _job_listener(self, request: rq.Request[Any]) -> Callable[[JobInfo], None] | None:
         if request.quiet:
             return None
@@ -349,10 +376,22 @@ class FakeEngine:
                 from tests.helpers.settings_stage import answer
 
                 running = self._existing(key).state.is_active
-                return answer(self.settings, request, self.capabilities, running=running)
+                answered = answer(self.settings, request, self.capabilities, running=running)
+                if isinstance(request, rq.ReadPending | rq.ApplySettings):
+                    self._count_again(key)
+                if isinstance(answered, VmSettings) and self._networks is not None:
+                    networks = self._networks.facts(key.host)
+                    answered = replace(answered, facts=replace(answered.facts, networks=networks))
+                return answered
+            case rq.ReadQemuCommand():
+                if not self.qemu_command:
+                    raise UnsupportedError("This host starts no QEMU, so there is no command line.")
+                return self.qemu_command
+            case rq.ReadNetworkFacts(host):
+                return self.networks.facts(host)
             case rq.CreateDisk(disk=disk):
                 return CreatedDisk(disk.path, 1, 2, disk.secret_uuid)
-            case rq.DiscardDisk():
+            case rq.DiscardDisk() | rq.GiveAccess():
                 return None
             case rq.MeasureImage(path=path):
                 return ImageSize(str(path), "qcow2", 20 * GIB, 3 * GIB)
@@ -371,6 +410,8 @@ class FakeEngine:
                 return self.add_vm(spec.name, host=spec.host, vcpus=spec.vcpus, memory_kib=spec.memory_kib)
             case rq.CreateSampleGuest(host):
                 return self.add_vm("sample-guest", s.RUNNING, host=host)
+            case rq.VmRequest(key) if fake_snapshots.answers(request):
+                return self.snapshots.answer(request, self._existing(key))
             case _:
                 raise UnsupportedError(f"The fake engine knows no {type(request).__name__}.")
 

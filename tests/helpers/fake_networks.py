@@ -23,6 +23,7 @@ from guivm.engine.networks.values import (
     NetworkUser,
     VirtualNetwork,
 )
+from guivm.engine.options.facts import NetworkFact
 from guivm.engine.types import HostId
 from guivm.engine.xml.network import NetworkXml
 from guivm.errors import (
@@ -89,6 +90,14 @@ class FakeNetworks:
             bool(network.running), network.autostart, True, spec.bridge,
             tuple(text for text in (spec.ipv4, spec.ipv6) if text), bool(spec.dhcp4 or spec.dhcp6), network.users,
         )  # fmt: skip
+
+    def facts(self, host: HostId) -> tuple[NetworkFact, ...]:
+        """What the settings know of them."""
+        infos = sorted((self._info(host, uuid) for uuid in self.networks), key=lambda each: each.name)
+        return tuple(
+            NetworkFact(each.name, each.mode.value, each.is_active, each.autostart, each.bridge, each.addresses)
+            for each in infos
+        )
 
     def answer(self, request: rq.HostRequest[Any]) -> Any:
         """As the real handlers do."""

@@ -42,6 +42,9 @@ class LiveDomain:
 
     # --- reading --------------------------------------------------------------------------------------
 
+    def connect(self) -> LiveConnection:
+        return LiveConnection(self)
+
     def UUIDString(self) -> str:
         return self.uuid
 

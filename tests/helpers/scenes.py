@@ -34,6 +34,7 @@ from tests.helpers.console_scenes import ConsoleScenes
 from tests.helpers.fake_engine import GIB, LOCAL, FakeEngine
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.settings_scenes import SettingsScenes
+from tests.helpers.snapshot_scenes import SnapshotScenes
 
 Scene = Callable[[], QWidget]
 
@@ -72,6 +73,7 @@ def scenes(settings: Settings) -> dict[str, Scene]:
         "console-window": maker.console_window,
         **console.all(),
         **SettingsScenes(settle).all(),
+        **SnapshotScenes(settings, settle, _wait_for).all(),
         "new-vm": maker.new_vm,
         "new-vm-iso": maker.new_vm_iso,
         "new-vm-problems": maker.new_vm_problems,
@@ -182,11 +184,13 @@ class _Maker:
         return window
 
     def pending(self) -> QWidget:
-        """A running VM for which something waits."""
+        """Running VMs for which something waits."""
         from tests.helpers.settings_stage import DOMAIN, with_difference
 
         window = self._window()
         self.engine.settings.put(self.keys["web"], DOMAIN, with_difference(DOMAIN))
+        self.engine.change_vm(self.keys["web"])
+        self.engine.change_vm(self.keys["Windows 11"], pending=12)
         window.select_vm(self.keys["web"])
         window.show_page("overview")
         _wait_for_thumbnail(window)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QDialog, QPushButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QDialog, QPushButton, QWidget
 
 from guivm.engine.networks.values import NetworkMode, NetworkSpec
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import AccessFix, EditFix, Place, SettingProblem
 from guivm.engine.types import VmState
 from guivm.views.bridge import Bridge
 from guivm.views.dialogs.networks import NetworksDialog
@@ -16,6 +17,22 @@ from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN, with_difference
 
 Scene = Callable[[], QWidget]
+
+_QEMU = """\
+LC_ALL=C \\
+HOME=/var/lib/libvirt/qemu/domain--1-web \\
+/usr/bin/qemu-system-x86_64 \\
+  -name guest=web,debug-threads=on \\
+  -S \\
+  -object '{"qom-type":"secret","id":"masterKey0","format":"raw","file":"/var/lib/libvirt/qemu/domain--1-web/\
+master-key.aes"}' \\
+  -machine pc-q35-7.2,usb=off,dump-guest-core=off,memory-backend=pc.ram \\
+  -accel kvm \\
+  -cpu host,migratable=on \\
+  -m 8192 \\
+  -blockdev '{"driver":"file","filename":"/home/user/images/web.qcow2","node-name":"libvirt-1-storage"}' \\
+  -no-shutdown
+# Not shown: 1 network card, which libvirt opens at the start and hands over."""
 
 
 class SettingsScenes:
@@ -43,6 +60,7 @@ class SettingsScenes:
             "settings-changes": self.changes,
             "settings-changes-none": lambda: self._at(CHANGES),
             "settings-changes-commands": lambda: self.details("show-commands"),
+            "settings-changes-qemu": self.qemu,
             "settings-changes-diff": lambda: self.details("show-diff"),
             "settings-xml": lambda: self._at(XML),
             "settings-xml-error": self.xml_error,
@@ -57,6 +75,7 @@ class SettingsScenes:
             "settings-reading": self.reading,
             "networks": self.networks,
             "networks-none": lambda: self.networks(none=True),
+            "networks-help": self.networks_help,
         }
 
     def networks(self, *, none: bool = False) -> QWidget:
@@ -141,8 +160,14 @@ class SettingsScenes:
         self._engine.settings.problems = (
             SettingProblem(
                 Place("disk", "vdb", "source"),
-                "QEMU cannot read this file; its user has no right to.",
-                command="sudo setfacl -m u:libvirt-qemu:rw /home/user/.local/share/guivm/images/web-data.qcow2",
+                "QEMU runs as the user “libvirt-qemu”, who may not enter “/home/user”; allow it, or move the file "
+                "elsewhere, to /var/lib/libvirt/images for example.",
+                fix=AccessFix("libvirt-qemu", "x", ("/home/user", "/home/user/.local/share/guivm/images")),
+            ),
+            SettingProblem(
+                Place("disk", "vdb", "cache"),
+                "Native I/O needs the cache “none” or “directsync”.",
+                fix=EditFix(Place("disk", "vdb", "cache"), "none", Phrase("Use the cache “{}”", "none")),
             ),
             SettingProblem(Place("memory", "", "current"), "This is more than the host has.", is_warning=True),
         )
@@ -177,6 +202,25 @@ class SettingsScenes:
         found.click()
         self._settle()
         return dialog
+
+    def qemu(self) -> QWidget:
+        dialog = self.changes()
+        self._engine.qemu_command = _QEMU
+        for name in ("show-commands", "command-kind-qemu"):
+            button = dialog.findChild(QAbstractButton, name)
+            assert button is not None
+            button.click()
+        self._settle()
+        return dialog
+
+    def networks_help(self) -> QWidget:
+        dialog = self.networks()
+        assert isinstance(dialog, NetworksDialog)
+        dialog.help.click()
+        self._settle()
+        found = dialog.findChild(QDialog, "settings-help")
+        assert isinstance(found, QDialog)
+        return found
 
     def xml_error(self) -> QWidget:
         from guivm.views.vm_settings.xml_page import XmlPage

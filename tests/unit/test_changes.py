@@ -13,6 +13,7 @@ from guivm.engine.options import catalogue
 from guivm.engine.options.changes import changes, revert
 from guivm.engine.options.differences import canonical
 from guivm.engine.options.option import Choice, Number, Option, Resource, Size, Switch, Value
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.values import Change, ChangeKind, Place
 from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
@@ -148,7 +149,7 @@ def test_text_of_others_is_plain() -> None:
 def test_a_revert_of_what_is_no_change_does_nothing() -> None:
     base, draft = _edited()
     before = _canonical(draft)
-    revert(draft, base, Change(Place("system", "", "title"), ChangeKind.CHANGED, "System", "Title", "", "x"))
+    revert(draft, base, Change(Place("system", "", "title"), ChangeKind.CHANGED, Phrase("System"), "Title", "", "x"))
     assert _canonical(draft) == before
 
 

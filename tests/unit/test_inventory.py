@@ -160,8 +160,8 @@ def test_the_events_add_up_to_what_is_known(steps: list[tuple[str, object, objec
 
 def test_what_happened_is_looked_at_now_and_once() -> None:
     rereads = Rereads()
-    rereads.note("a", stopped=False, now_s=10.0)
-    rereads.note("a", stopped=False, now_s=10.0)
+    rereads.note("a", later=False, now_s=10.0)
+    rereads.note("a", later=False, now_s=10.0)
     assert rereads.take_due(10.0) == ["a"]
     assert rereads.take_due(10.0) == []
     assert rereads.next_in(10.0) is None
@@ -169,7 +169,7 @@ def test_what_happened_is_looked_at_now_and_once() -> None:
 
 def test_a_stop_is_held_back_for_a_moment() -> None:
     rereads = Rereads(0.15)
-    rereads.note("a", stopped=True, now_s=10.0)
+    rereads.note("a", later=True, now_s=10.0)
     assert rereads.take_due(10.1) == []
     wait = rereads.next_in(10.1)
     assert wait is not None
@@ -179,8 +179,8 @@ def test_a_stop_is_held_back_for_a_moment() -> None:
 
 def test_a_start_after_the_stop_is_looked_at_at_once() -> None:
     rereads = Rereads(0.15)
-    rereads.note("a", stopped=True, now_s=10.0)
-    rereads.note("a", stopped=False, now_s=10.05)
+    rereads.note("a", later=True, now_s=10.0)
+    rereads.note("a", later=False, now_s=10.05)
     assert rereads.take_due(10.05) == ["a"]
     assert rereads.next_in(10.05) is None
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guivm.engine.options import display, network, pci_devices, peripherals, storage, video
-from guivm.engine.options.devices import free_mac, letters
+from guivm.engine.options import display, listening, network, pci_devices, peripherals, storage, video
+from guivm.engine.options.devices import free_mac, letters, with_present
 from guivm.engine.options.nic_modes import get_mode, mode_items, set_mode
 from guivm.engine.options.option import Choice, Resource, Situation, Value
 from guivm.engine.options.pci_devices import iommu_words, pci_items
@@ -41,6 +41,32 @@ def _items(situation: Situation, resource: str, index: int, option: str) -> dict
     assert isinstance(found.editor, Choice)
     node = _resource(resource).nodes(situation.domain)[index]
     return {item.value: item.refusal for item in found.editor.items(situation, node)}
+
+
+# --- choices ----------------------------------------------------------------------------------------------
+
+
+def test_a_value_that_we_have_no_words_for_can_be_seen_and_kept() -> None:
+    situation = samples.situation(samples.RICH)
+    situation.domain.devices.watchdogs[0].action = "of-tomorrow"
+    assert "of-tomorrow" in _items(situation, "watchdog", 0, "action")
+
+
+def test_what_a_definition_says_is_fit_to_be_shown() -> None:
+    shown = with_present([], "a\u202eb" + "c" * 500)[0]
+    assert shown.value == "a\u202eb" + "c" * 500
+    assert "\u202e" not in shown.label
+    assert len(shown.label) <= 120
+
+
+def test_the_same_model_again_leaves_the_device_where_it_is() -> None:
+    situation = samples.situation(samples.RICH)
+    console = _resource("console").nodes(situation.domain)[0]
+    console.target_type, console.address.type = "virtio", "virtio-serial"
+    _set(situation, "console", 0, "model", "virtio")
+    assert console.address.exists
+    _set(situation, "console", 0, "model", "sclp")
+    assert not console.address.exists
 
 
 # --- drives -----------------------------------------------------------------------------------------------
@@ -332,10 +358,10 @@ def test_with_the_last_spice_display_goes_what_needs_it() -> None:
 def test_a_display_at_an_address_of_others_is_said_to_be_reachable() -> None:
     situation = samples.situation(samples.UEFI)
     shown = _set(situation, "display", 0, "listen", "address:0.0.0.0")
-    assert display.is_exposed(shown)
+    assert listening.is_exposed(shown)
     assert "other computers" in _resource("display").summary(situation, shown)
     _set(situation, "display", 0, "listen", "address:127.0.0.1")
-    assert not display.is_exposed(shown)
+    assert not listening.is_exposed(shown)
 
 
 @given(
@@ -348,8 +374,8 @@ def test_a_display_at_an_address_of_others_is_said_to_be_reachable() -> None:
 )
 def test_the_text_of_a_place_to_listen_is_read_back(text: str) -> None:
     graphics = DomainXml.parse(samples.UEFI).devices.graphics[0]
-    display.set_listen(graphics, text)
-    assert display.get_listen(graphics) == text
+    listening.set_listen(graphics, text)
+    assert listening.get_listen(graphics) == text
 
 
 def test_3d_adds_a_display_that_draws_and_takes_it_out_again() -> None:

@@ -18,6 +18,7 @@ from guivm.engine.options.boot import boot_order, set_boot_order
 from guivm.engine.options.differences import canonical
 from guivm.engine.options.facts import HostFacts
 from guivm.engine.options.firmware import firmware_items, machine_family
+from guivm.engine.options.memory_devices import DIMM
 from guivm.engine.options.option import (
     Choice,
     Custom,
@@ -62,7 +63,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "memory.maximum": ("2 GiB", "1.5 GiB"),
     "memory.current": (),
 }
-_READ_ONLY = ("system.uuid", "cpu.arch")
+_READ_ONLY = ("system.uuid", "system.host-shutdown", "cpu.arch")
 _RICH = DEFINED.replace(
     "<devices>",
     "<devices><memory model='dimm'><target><size unit='KiB'>1048576</size><node>0</node></target></memory>",
@@ -113,7 +114,7 @@ _TOUCHES = {
     "cpu": {"cpu", "vcpu", "vcpus", "cputune", "numatune", "iothreads", "iothreadids", "memory", "currentMemory"},
     "memory": {"memory", "currentMemory", "memoryBacking", "memtune", "maxMemory"},
     "memballoon": {"devices"},
-    "dimm": {"devices"},
+    "dimm": {"devices", "memory", "currentMemory"},
 }
 _SYSTEM_TOUCHES = {"machine": {"os", "devices"}, "hyperv": {"features", "clock"}, "emulator": {"devices"}}
 
@@ -279,6 +280,24 @@ def test_modules_need_nodes_before_libvirt_9_6() -> None:
 
 
 # --- what goes together -----------------------------------------------------------------------------------
+
+
+def test_modules_are_part_of_the_memory() -> None:
+    domain = _domain(_RICH.replace("8388608</maxMemory>", "1310720</maxMemory>").replace("1048576", "131072"))
+    first, had = domain.devices.memories[0], (domain.memory_kib or 0, domain.current_memory_kib or 0)
+    situation = situation_of(domain)
+    assert DIMM.add is not None
+    assert DIMM.remove is not None
+    assert DIMM.add_refusal is not None
+    added = DIMM.add(situation)
+    assert added.size_kib == min(1 << 20, 1310720 - had[0])
+    (size,) = (option for option in DIMM.options if option.id == "size")
+    size.set(added, 262144)
+    assert (domain.memory_kib, domain.current_memory_kib) == (had[0] + 262144, had[1] + 262144)
+    DIMM.remove(domain, added)
+    assert (domain.memory_kib, domain.current_memory_kib) == had
+    size.set(first, 1310720 - had[0] + 131072)
+    assert "all the memory" in DIMM.add_refusal(situation)
 
 
 def test_more_cpus_keep_the_topology_fitting() -> None:

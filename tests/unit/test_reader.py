@@ -305,3 +305,69 @@ class _BeingRestored(OneDomain):
 def test_a_vm_that_is_being_restored_is_never_off() -> None:
     host = ManyDomains(_BeingRestored("a"), refuses="filters")
     assert [vm.state for vm in host.reader().read_all(1000.0).vms] == [S.RUNNING]
+
+
+class TwoDocuments(OneDomain):
+    """Runs, and has another definition."""
+
+    def __init__(self, live: str, defined: str, *also: str) -> None:
+        super().__init__("a", 1, *also)
+        self._documents = (live, defined)
+
+    def isActive(self) -> int:
+        return self._state == 1
+
+    def XMLDesc(self, flags: int) -> str:
+        super().XMLDesc(flags)
+        return self._documents[bool(flags & libvirt.VIR_DOMAIN_XML_INACTIVE)]
+
+
+class Lookup(ManyDomains):
+    def lookupByUUIDString(self, uuid: str) -> OneDomain:
+        for domain in self.domains:
+            if domain.UUIDString() == uuid:
+                return domain
+        raise refusal(libvirt.VIR_ERR_NO_DOMAIN)
+
+    def lookupByName(self, name: str) -> OneDomain:
+        name.encode("utf-8")  # as libvirt's binding does
+        for domain in self.domains:
+            if domain.name() == name:
+                return domain
+        raise refusal(libvirt.VIR_ERR_NO_DOMAIN)
+
+
+LIVE, DEFINED = (f"<domain id='1'><name>a</name><vcpu>{count}</vcpu></domain>" for count in (1, 2))
+
+
+def test_how_many_changes_wait() -> None:
+    assert Lookup(TwoDocuments(LIVE, DEFINED)).reader().pending("uuid-a") == 1
+    assert Lookup(TwoDocuments(LIVE, LIVE)).reader().pending("uuid-a") == 0
+    assert Lookup(TwoDocuments(LIVE, DEFINED, "transient")).reader().pending("uuid-a") == 0
+    assert Lookup().reader().pending("uuid-a") == 0, "gone meanwhile"
+    assert Lookup(TwoDocuments(LIVE, "<broken")).reader().pending("uuid-a") == 0
+
+
+def test_a_broken_link_is_told_and_no_number() -> None:
+    domain = TwoDocuments(LIVE, DEFINED)
+    domain.error = refusal(libvirt.VIR_ERR_INVALID_CONN)
+    with pytest.raises(LinkLost):
+        Lookup(domain).reader().pending("uuid-a")
+
+
+def test_a_mistake_of_ours_does_not_end_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("guivm.engine.options.changes.changes", broken)
+    assert Lookup(TwoDocuments(LIVE, DEFINED)).reader().pending("uuid-a") == 0
+    assert "could not be counted" in caplog.text
+
+
+def test_a_vm_by_the_name_that_a_file_has() -> None:
+    reader = Lookup(OneDomain("a")).reader()
+    assert reader.uuid_of("a") == "uuid-a"
+    assert reader.uuid_of("b") is None
+    assert reader.uuid_of("\udcff") is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
 
-from guivm.cli.edits import Edit, parse_edits
+from guivm.cli.edits import Edit, parse_edits, typed
 from guivm.cli.exits import Exit
 from guivm.cli.main import build_parser
 from guivm.cli.session import Session
@@ -16,7 +17,17 @@ from guivm.engine import requests as rq
 from guivm.engine.options import catalogue
 from guivm.engine.options.changes import changes
 from guivm.engine.options.draft_edits import Draft
-from guivm.engine.options.values import AppliedSettings, Outcome, Place, Reach, SettingProblem, VmSettings
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import (
+    AccessFix,
+    AppliedSettings,
+    EditFix,
+    Outcome,
+    Place,
+    Reach,
+    SettingProblem,
+    VmSettings,
+)
 from guivm.engine.types import VmKey
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import OperationError
@@ -167,6 +178,19 @@ def test_a_dry_run_changes_nothing(engine: SettingsEngine, capsys: pytest.Captur
     assert "warning: memory.maximum: That is more than the host has." in printed
 
 
+def test_a_dry_run_tells_how_qemu_would_be_started(engine: SettingsEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="--dry-run"):
+        parse_edits(["--qemu", "--memory", "2GiB"])
+    engine.qemu_command = "qemu \\\n  -m 2048"
+    assert run(engine, "--memory", "2GiB", "--dry-run", "--qemu") == Exit.OK
+    assert capsys.readouterr().out.endswith("\nqemu \\\n  -m 2048\n")
+    (request,) = engine.requests_of(rq.ReadQemuCommand)
+    assert DomainXml.parse(request.xml).memory_kib == 2 << 20
+    assert run(engine, "--dry-run", "--qemu", "--json") == Exit.OK  # of the definition as it is
+    assert json.loads(capsys.readouterr().out)["qemu"] == engine.qemu_command
+    assert engine.applied() == []
+
+
 def test_a_dry_run_fails_when_the_settings_would(engine: SettingsEngine, capsys: pytest.CaptureFixture[str]) -> None:
     engine.problems = (SettingProblem(Place("disk", "vda", "source"), "The file is not there."),)
     assert run(engine, "--memory", "2GiB", "--dry-run", "--json") == Exit.FAILED
@@ -183,6 +207,24 @@ def test_a_dry_run_fails_when_the_settings_would(engine: SettingsEngine, capsys:
         "reach": "next-start",
     }
     assert printed["diff"].startswith("---")
+
+
+def test_what_mends_a_problem_can_be_typed(engine: SettingsEngine, capsys: pytest.CaptureFixture[str]) -> None:
+    place = Place("nic", "52:54:00:12:34:56", "mac")
+    edit = EditFix(place, "52:54:00:00:00:01", Phrase("New address"))
+    engine.problems = (
+        SettingProblem(place, "It is taken.", is_warning=True, fix=edit),
+        SettingProblem(Place("disk", "vda", "source"), "It is shut.", fix=AccessFix("qemu", "x", ("/a b",))),
+    )
+    assert run(engine, "--dry-run", "--memory", "2GiB") == Exit.FAILED
+    out = capsys.readouterr().out
+    assert "  try: --nic 52:54:00:12:34:56.mac=52:54:00:00:00:01\n" in out
+    assert "  try: setfacl -m u:qemu:x -- '/a b'\n" in out
+    (read,) = parse_edits(shlex.split(typed("nic", place.device, "mac", "52:54:00:00:00:01"))).edits
+    assert (read.resource, read.device, read.values) == ("nic", place.device, (("mac", "52:54:00:00:00:01"),))
+    with pytest.raises(OperationError) as caught:
+        run(engine, "--memory", "2GiB")
+    assert caught.value.advice == "Try: setfacl -m u:qemu:x -- '/a b'"
 
 
 def test_problems_stop_it_and_warnings_do_not(engine: SettingsEngine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -416,3 +416,21 @@ def test_pins_shares_and_texts() -> None:
         "metadata 1 None",
         "define checked",
     ]
+
+
+# --- memory modules ---------------------------------------------------------------------------------------
+
+
+def test_a_module_brings_its_memory_and_the_balloon_is_left_alone() -> None:
+    domain = running()
+    before = DomainXml.parse(DEFINITION)
+    kib = before.memory_kib or 0
+
+    def edit(draft: DomainXml) -> None:
+        module = draft.devices.memories.add()
+        module.model, module.size_kib, module.node = "dimm", 131072, 0
+        draft.memory_kib = kib + 131072
+        draft.current_memory_kib = (before.current_memory_kib or kib) + 131072
+
+    apply(domain, edit)
+    assert domain.calls == ["attach memory", "define checked"]

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 
 from guivm.engine.options.facts import OtherVm
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.values import AccessFix, Place, SettingProblem
 from guivm.engine.settings import access
 from guivm.engine.settings.access import READ, SEARCH, WRITE, User
-from guivm.engine.settings.io_rules import Runner, file_problems, port_problems
+from guivm.engine.settings.io_rules import Runner, file_problems
+from guivm.engine.settings.port_rules import port_problems
 from guivm.engine.xml.domain import DomainXml
+from tests.helpers.other_user import as_user
 from tests.helpers.settings_world import edited, facts
 
 STRANGER = User(54_321, frozenset({54_321}), "libvirt-qemu")
@@ -152,11 +154,16 @@ def test_a_shared_folder(image: Path) -> None:
 
 
 def test_a_folder_that_qemu_may_not_enter_comes_with_the_command(image: Path) -> None:
+    """For an administrator, where it is not ours."""
     shut = image.parent / "it's shut"
     shut.mkdir(mode=0o700)
     path = shut / "a.img"
     path.write_bytes(b"\0" * 512)
-    (problem,) = problems(drive(path), SYSTEM)
+    os.chown(shut, 12_345, 54_320)
+    shut.chmod(0o710)
+    with as_user(54_320):
+        (problem,) = problems(drive(path), SYSTEM)
+    assert problem.fix is None
     assert "“libvirt-qemu”, who may not enter" in problem.message
     assert shlex.split(problem.command) == ["sudo", "setfacl", "-m", "u:libvirt-qemu:x", "--", str(shut)]
 
@@ -166,7 +173,9 @@ def test_a_file_of_ours_is_given_by_libvirt_or_not_at_all(image: Path) -> None:
     assert problems(drive(image), SYSTEM) == []
     (problem,) = problems(drive(image), PLAIN)
     assert "may not read or write" in problem.message
-    assert "u:libvirt-qemu:rw" in problem.command
+    assert isinstance(problem.fix, AccessFix)
+    assert "u:libvirt-qemu:rw" in problem.fix.command
+    assert problem.command == ""
     image.chmod(0o644)
     assert problems(drive(image, read_only=True), PLAIN) == []
 

@@ -81,6 +81,12 @@ def keysym(event: QKeyEvent) -> int:
     return ord(text) if ord(text) <= 0xFF else _UNICODE_KEYSYM | ord(text)
 
 
+def is_plain_enter(event: QKeyEvent) -> bool:
+    """Return or Enter, with no other key held."""
+    plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
+    return event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and plain
+
+
 def key_name(event: QKeyEvent) -> str:
     """Name of a key for a Host key command: "P", "F1", "Del". By position where the layout is not Latin."""
     key = _key(event)
@@ -117,10 +123,6 @@ class HostKeyRouter:
     @property
     def host(self) -> HostKey:
         return self._host
-
-    @property
-    def is_down(self) -> bool:
-        return self._down
 
     def set_host(self, host: HostKey) -> None:
         self._host = host

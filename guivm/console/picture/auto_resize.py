@@ -27,7 +27,6 @@ class AutoResize(QObject):
         self._enabled = False
         self._active = False
         self._source: DisplaySource | None = None
-        self._limit = (_MAX_SIDE, _MAX_SIDE)
         self._view = (0, 0)
         self._asked: tuple[int, int] | None = None
         self._put_off = 0
@@ -48,10 +47,6 @@ class AutoResize(QObject):
     def set_enabled(self, enabled: bool) -> None:
         self._enabled = enabled
         self._update()
-
-    def set_limit(self, width: int, height: int) -> None:
-        """The largest screen, in pixels, that the server can show."""
-        self._limit = (max(width, _MIN_WIDTH), max(height, _MIN_HEIGHT))
 
     def set_source(self, source: DisplaySource | None) -> None:
         if self._source is not None:
@@ -106,7 +101,7 @@ class AutoResize(QObject):
         self._put_off = 0
         if self._source is None or min(self._view) <= 1:
             return
-        width, height = (min(side, limit) for side, limit in zip(self._view, self._limit, strict=True))
+        width, height = (min(side, _MAX_SIDE) for side in self._view)
         size = max(width // _WIDTH_STEP * _WIDTH_STEP, _MIN_WIDTH), max(height, _MIN_HEIGHT)
         if size == self._asked:
             return

@@ -18,6 +18,7 @@ from guivm.engine.options.differences import Comparison, Difference, compare
 from guivm.engine.options.facts import HostFacts
 from guivm.engine.options.option import N, Option, Situation, Switch, Value
 from guivm.engine.options.parts import Part, all_parts
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.restoring import restore
 from guivm.engine.options.text import HIDDEN, show
 from guivm.engine.options.values import Change, ChangeKind, Place
@@ -56,12 +57,23 @@ def changes(before: DomainXml, after: DomainXml) -> tuple[Change, ...]:
 
     Where one of them is a running VM's (libvirt's live XML), what libvirt itself fills in there is no change.
     """
-    return tuple(entry.change for entry in _Reading(before, after).entries())
+    return Baseline(before).changes(after)
+
+
+class Baseline:
+    """A document that others are compared with, one after the other; it stays as it is meanwhile."""
+
+    def __init__(self, domain: DomainXml) -> None:
+        self._side = _Side(domain)
+
+    def changes(self, after: DomainXml) -> tuple[Change, ...]:
+        """As :func:`changes`."""
+        return tuple(entry.change for entry in _Reading(self._side, _Side(after)).entries())
 
 
 def revert(draft: DomainXml, base: DomainXml, change: Change) -> None:
     """Put back one of ``changes(base, draft)``, and nothing else; one that is none of them any more is passed over."""
-    reading = _Reading(base, draft)
+    reading = _Reading(_Side(base), _Side(draft))
     alike = [e for e in reading.entries() if (e.change.place, e.change.kind) == (change.place, change.kind)]
     entry = next((entry for entry in alike if entry.change == change), alike[0] if alike else None)
     if entry is not None:
@@ -74,12 +86,11 @@ class _Entry:
     differences: tuple[Difference, ...]
 
 
-def _name(part: Part) -> str:
-    """What a person calls a part: "Drive vda"."""
-    if not part.resource.is_device:
-        return part.resource.title
-    named = part.resource.name(part.node) if part.resource.name is not None else ""
-    return clean_line(named or f"{part.resource.title} {part.identity or part.index + 1}", _LIMIT)
+def _numbered(part: Part) -> Phrase:
+    """A device among others of its kind: one without a name of its own is told by its number."""
+    if not part.resource.is_device or part.resource.name is not None:
+        return part.name
+    return Phrase("{} " + (part.identity or str(part.index + 1)), part.name).cleaned()
 
 
 class _Side:
@@ -124,9 +135,9 @@ class _Candidate:
 
 
 class _Reading:
-    def __init__(self, before: DomainXml, after: DomainXml) -> None:
-        self._before, self._after = _Side(before), _Side(after)
-        self.comparison: Comparison = compare(before, after, self._before.identify, self._after.identify)
+    def __init__(self, before: _Side, after: _Side) -> None:
+        self._before, self._after = before, after
+        self.comparison: Comparison = compare(before.domain, after.domain, before.identify, after.identify)
         self._origins = {after: before for before, after in self.comparison.pairs.items()}
 
     def entries(self) -> list[_Entry]:
@@ -197,7 +208,14 @@ class _Reading:
             twin = twins.get(element) if element is not None else None
             return "" if twin is None else self._before.name_of(twin)
 
-        compared = compare(domain, self._after.domain, identify_before, self._identify_after, differences_only=True)
+        compared = compare(
+            domain,
+            self._after.domain,
+            identify_before,
+            self._identify_after,
+            texts=self.comparison.texts,
+            differences_only=True,
+        )
         return frozenset(waiting.keys() - {difference.where for difference in compared.differences})
 
     def _identify_after(self, device: XmlNode) -> str:
@@ -213,7 +231,7 @@ class _Reading:
         return Change(
             candidate.after.place(option.id),
             ChangeKind.CHANGED,
-            _name(candidate.after),
+            _numbered(candidate.after),
             option.label,
             show(option, candidate.old, self._before.situation, candidate.before.node),
             show(option, candidate.new, self._after.situation, candidate.after.node),
@@ -231,12 +249,16 @@ class _Reading:
             tag = "" if element is None else str(element.tag)
             key = difference.where.rpartition("[")[2].strip("]+")
             change = Change(
-                Place(tag, key), kind, tag, "", *(("", _item_words(node)) if is_new else (_item_words(node), ""))
+                Place(tag, key),
+                kind,
+                Phrase(tag),
+                "",
+                *(("", _item_words(node)) if is_new else (_item_words(node), "")),
             )
         else:
             words = clean_line(part.resource.summary(side.situation, part.node), _LIMIT)
             old, new = ("", words) if is_new else (words, "")
-            change = Change(part.place(), kind, _name(part), "", old, new)
+            change = Change(part.place(), kind, _numbered(part), "", old, new)
         return _Entry(change, (difference,))
 
     def _raw(self, difference: Difference) -> _Entry:
@@ -250,11 +272,11 @@ class _Reading:
             where = where.partition("].")[2] if where.startswith("devices.") else where
         label = clean_line(where.replace("_", " "), _LIMIT)
         if part is not None:
-            place, name = part.place(where), _name(part)
+            place, name = part.place(where), _numbered(part)
         else:
             home = _HOMES.get(where.split(".")[0].split("[")[0], "system")
             device = difference.where.split(".")[1] if difference.owner is not None else ""
-            place, name = Place(home, device, where), device or catalogue.resource(home).title
+            place, name = Place(home, device, where), Phrase(device or catalogue.resource(home).title)
         secret = _is_secret(where)
         old, new = (
             (HIDDEN if secret and value is not None else _words(value)) for value in (difference.old, difference.new)

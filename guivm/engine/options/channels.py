@@ -5,21 +5,24 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from guivm.engine.options.char_lines import is_kind, kind_refusal, set_kind, set_path
-from guivm.engine.options.devices import Known, choice, dropping, label_of, may_have, reader, words
-from guivm.engine.options.option import (
-    Group,
-    HostPath,
-    N,
-    Option,
-    PathKind,
-    Resource,
-    Situation,
-    Switch,
-    Value,
-    stored,
+from guivm.engine.options.char_lines import kind_refusal, set_kind, set_path
+from guivm.engine.options.devices import (
+    Known,
+    checked,
+    dropping,
+    has_spice,
+    label_of,
+    listing,
+    may_have,
+    one_of,
+    reader,
+    when,
+    words,
 )
+from guivm.engine.options.option import Group, HostPath, N, Option, PathKind, Resource, Situation, Switch, Value, stored
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.chardev import Channel
+from guivm.engine.xml.domain import Devices
 
 _CHANNEL_KINDS = (
     Known("unix", N("A UNIX socket"), N("What agents use; libvirt chooses the path.")),
@@ -36,8 +39,8 @@ _NAMES = (
 )
 
 
-def _channel_name(channel: Channel) -> str:
-    return label_of(_NAMES, channel.target_name) or N("Channel")
+def _channel_name(channel: Channel) -> Phrase:
+    return Phrase(label_of(_NAMES, channel.target_name) or N("Channel"))
 
 
 def _channel_summary(_situation: Situation, channel: Channel) -> str:
@@ -64,19 +67,14 @@ def _name_check(text: str) -> str:
 
 
 def _set_name(channel: Channel, value: Value | None) -> None:
-    text = AGENT if value is None else str(value)
-    problem = _name_check(text)
-    if problem:
-        raise ValueError(problem)
-    channel.target_name = text
+    channel.target_name = checked(_name_check, AGENT if value is None else str(value))
 
 
 def _channel_wishes(situation: Situation) -> list[tuple[str, str]]:
     """(kind, name) of the channels that make sense here and are not there yet."""
     names = {channel.target_name for channel in situation.domain.devices.channels}
-    has_spice = any(each.type == "spice" for each in situation.domain.devices.graphics)
     wishes = [("unix", AGENT)]
-    if has_spice:
+    if has_spice(situation.domain.devices):
         wishes.append(("spicevmc", CLIPBOARD))
     elif "qemu-vdagent" in situation.facts.offered("channel/type"):
         wishes.append(("qemu-vdagent", CLIPBOARD))
@@ -107,15 +105,13 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="channel",
         help="channel",
-        nodes=lambda domain: list(domain.devices.channels),
+        nodes=listing(Devices.channels),
         options=(
             Option(
                 "name",
                 N("Purpose"),
                 N("The name by which a program in the guest finds it; the host can do only what that program answers."),
-                choice(_NAMES, reader(Channel.target_name), default=None, free=True),
-                reader(Channel.target_name),
-                _set_name,
+                *one_of(_NAMES, Channel.target_name, write=_set_name, default=None, free=True),
                 shown=lambda _s, channel: channel.target_type != "guestfwd",
                 keywords="guest agent spice vdagent clipboard",
             ),
@@ -123,9 +119,14 @@ RESOURCES: tuple[Resource[Any], ...] = (
                 "type",
                 N("Leads to"),
                 N("Who answers on the host."),
-                choice(_CHANNEL_KINDS, reader(Channel.type), path="channel/type", default=None, refuse=kind_refusal),
-                reader(Channel.type),
-                _set_channel_kind,
+                *one_of(
+                    _CHANNEL_KINDS,
+                    Channel.type,
+                    write=_set_channel_kind,
+                    path="channel/type",
+                    default=None,
+                    refuse=kind_refusal,
+                ),
                 keywords="unix spicevmc vdagent",
             ),
             Option(
@@ -134,7 +135,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
                 N("What is copied on one side can be pasted on the other, passwords included."),
                 Switch(False),
                 *stored(Channel.clipboard_copypaste),
-                shown=is_kind("qemu-vdagent"),
+                shown=when(Channel.type, "qemu-vdagent"),
                 keywords="copy paste",
             ),
             Option(
@@ -144,7 +145,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
                 HostPath(PathKind.NEW_FILE),
                 reader(Channel.source_path),
                 set_path,
-                shown=is_kind("unix"),
+                shown=when(Channel.type, "unix"),
                 more=True,
                 default=N("libvirt's choice"),
             ),
@@ -154,7 +155,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         identity=lambda channel: channel.target_name or "",
         keywords="guest agent qemu-ga clipboard spice vdagent virtio-serial",
         add=_add_channel,
-        remove=dropping("channels"),
+        remove=dropping(Devices.channels),
         add_refusal=_channel_refusal,
         hotplug=True,
     ),

@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
-from guivm.engine.options.devices import Known, choice, domain_of, dropping, is_x86, label_of, reader, words
+from guivm.engine.options.devices import (
+    NO_SPICE,
+    Known,
+    arch_of,
+    checked,
+    domain_of,
+    dropping,
+    has_spice,
+    is_x86,
+    label_of,
+    listing,
+    one_of,
+    reader,
+    replacing,
+    required,
+    when,
+    whole_path,
+    words,
+)
 from guivm.engine.options.option import (
     Group,
     HostPath,
@@ -21,8 +39,9 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.chardev import Channel, CharDevice, CharSource, Console, Parallel, Serial, TtyDevice
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.domain import Devices, DomainXml
 
 KINDS = (
     Known("pty", N("A terminal of the host"), N("What this program and “virsh console” show; nothing to set up.")),
@@ -71,13 +90,9 @@ def set_kind(line: CharDevice, value: Value | None) -> None:
         line.protocol = "raw"
 
 
-def is_kind(*kinds: str) -> Callable[[Situation, Any], bool]:
-    return lambda _situation, line: line.type in kinds
-
-
 def kind_refusal(situation: Situation, line: CharDevice, kind: str) -> str:
-    if kind == "spicevmc" and not any(each.type == "spice" for each in situation.domain.devices.graphics):
-        return N("It needs a SPICE display, and this VM has none.")
+    if kind == "spicevmc" and not has_spice(situation.domain.devices):
+        return NO_SPICE
     if kind == "tcp" and isinstance(line, Channel):
         return N("Agents are reached by a socket.")
     return ""
@@ -89,19 +104,13 @@ def _port_check(text: str) -> str:
 
 
 def _set_port(line: CharDevice, value: Value | None) -> None:
-    text = "4555" if value is None else str(value)
-    problem = _port_check(text)
-    if problem:
-        raise ValueError(problem)
-    line.source.service = text
+    line.source.service = checked(_port_check, "4555" if value is None else str(value))
 
 
 def set_path(line: CharDevice, value: Value | None) -> None:
     if value is None and line.type in _WITH_PATH and not (line.type == "unix" and isinstance(line, Channel)):
         value = _default_path(line, line.type or "")
-    if value is not None and not str(value).startswith("/"):
-        raise ValueError(N("The path must be absolute: it has to begin with “/”."))
-    line.source_path = None if value is None else str(value)
+    line.source_path = None if value is None else checked(whole_path, str(value))
 
 
 _DIRECTIONS = (
@@ -111,20 +120,13 @@ _DIRECTIONS = (
 _PROTOCOLS = (Known("raw", N("The bytes as they are")), Known("telnet", N("Telnet")))
 
 
-def _source(declared: Any, default: str) -> tuple[Callable[[Any], Value | None], Callable[[Any, Value | None], None]]:
-    get, write = stored(declared, CharDevice.source)
-    return get, lambda line, value: write(line, default if value is None else value)
-
-
 def _set_log(line: CharDevice, value: Value | None) -> None:
-    if value is not None and not str(value).startswith("/"):
-        raise ValueError(N("The path must be absolute: it has to begin with “/”."))
-    line.log_file = None if value is None else str(value)
+    line.log_file = None if value is None else checked(whole_path, str(value))
     if value is None:
         line.log_append = None
 
 
-def _end_options(kinds: tuple[Known, ...], path: str = "") -> tuple[Option[Any], ...]:
+def _end_options(kinds: tuple[Known, ...]) -> tuple[Option[Any], ...]:
     return (
         Option(
             "type",
@@ -133,9 +135,7 @@ def _end_options(kinds: tuple[Known, ...], path: str = "") -> tuple[Option[Any],
                 "Where the line ends on the host: a terminal can be shown here, a file keeps everything, a TCP port "
                 "is open to all who reach it."
             ),
-            choice(kinds, reader(CharDevice.type), path=path, default=None, refuse=kind_refusal),
-            reader(CharDevice.type),
-            set_kind,
+            *one_of(kinds, CharDevice.type, write=set_kind, default=None, refuse=kind_refusal),
             keywords="pty socket tcp file backend",
         ),
         Option(
@@ -145,17 +145,15 @@ def _end_options(kinds: tuple[Known, ...], path: str = "") -> tuple[Option[Any],
             HostPath(PathKind.NEW_FILE),
             reader(CharDevice.source_path),
             set_path,
-            shown=is_kind(*_WITH_PATH),
+            shown=when(CharDevice.type, *_WITH_PATH),
             default=N("libvirt's choice"),
         ),
         Option(
             "direction",
             N("Connection"),
             N("Whether QEMU waits to be connected to, or connects to a program that waits."),
-            choice(_DIRECTIONS, default=None),
-            reader(CharDevice.source_mode),
-            lambda line, value: CharDevice.source_mode.__set__(line, "bind" if value is None else str(value)),
-            shown=is_kind("unix", "tcp"),
+            *one_of(_DIRECTIONS, CharDevice.source_mode, needs="bind", default=None),
+            shown=when(CharDevice.type, "unix", "tcp"),
             more=True,
             keywords="server client bind connect",
         ),
@@ -164,8 +162,8 @@ def _end_options(kinds: tuple[Known, ...], path: str = "") -> tuple[Option[Any],
             N("Address"),
             N("127.0.0.1 is for this computer only; at 0.0.0.0 anybody on the network can use the line, unencrypted."),
             Line("127.0.0.1"),
-            *_source(CharSource.host, "127.0.0.1"),
-            shown=is_kind("tcp"),
+            *required(CharSource.host, "127.0.0.1", CharDevice.source),
+            shown=when(CharDevice.type, "tcp"),
             keywords="listen 0.0.0.0",
         ),
         Option(
@@ -175,15 +173,14 @@ def _end_options(kinds: tuple[Known, ...], path: str = "") -> tuple[Option[Any],
             Line("4555", 5, _port_check),
             stored(CharSource.service, CharDevice.source)[0],
             _set_port,
-            shown=is_kind("tcp"),
+            shown=when(CharDevice.type, "tcp"),
         ),
         Option(
             "protocol",
             N("Protocol"),
             N("Telnet's own control codes let a telnet program work well; other programs want the bytes."),
-            choice(_PROTOCOLS),
-            *stored(CharDevice.protocol),
-            shown=is_kind("tcp"),
+            *one_of(_PROTOCOLS, CharDevice.protocol),
+            shown=when(CharDevice.type, "tcp"),
             more=True,
         ),
         Option(
@@ -235,7 +232,7 @@ def _set_serial_target(serial: Serial, value: Value | None) -> None:
 
 def _target_refusal(situation: Situation, _line: Any, value: str) -> str:
     machine = situation.domain.os.machine or ""
-    arch = situation.domain.os.arch or situation.facts.capabilities.arch
+    arch = arch_of(situation)
     fits = {
         "isa-serial": is_x86(situation),
         "system-serial": "virt" in machine,
@@ -246,34 +243,19 @@ def _target_refusal(situation: Situation, _line: Any, value: str) -> str:
     return "" if fits else N("This kind of machine has none.")
 
 
-_TARGET_PORT = (
-    N("Number"),
-    N("Which of the ports it is: 0 is COM1 or ttyS0 in the guest."),
-)
+def _number(help_text: str) -> Option[Any]:
+    get, write = stored(TtyDevice.target_port)
+    return Option("port", N("Number"), help_text, Number(0, 63), get, write, more=True, default=N("the next"))
 
 
-def _numbered(declared: Any) -> Option[Any]:
-    return Option(
-        "port",
-        *_TARGET_PORT,
-        Number(0, 63),
-        *stored(declared),
-        more=True,
-        default=N("the next"),
-    )
+def _summary(_situation: Situation, line: CharDevice) -> str:
+    target = line.source_path or ""
+    if line.type == "tcp":
+        target = f"{line.source.host or ''}:{line.source.service or ''}"
+    return words(label_of(KINDS, line.type), target if line.type != "pty" else "")
 
 
-def _title(title: str, kinds: tuple[Known, ...]) -> Callable[[Situation, Any], str]:
-    def summary(_situation: Situation, line: CharDevice) -> str:
-        target = line.source_path or ""
-        if line.type == "tcp":
-            target = f"{line.source.host or ''}:{line.source.service or ''}"
-        return words(label_of((*kinds, *KINDS), line.type), target if line.type != "pty" else "", title)
-
-    return summary
-
-
-def _next_port(lines: Any) -> int:
+def _next_port(lines: Iterable[Serial | Parallel | Console]) -> int:
     return max((line.target_port if line.target_port is not None else -1 for line in lines), default=-1) + 1
 
 
@@ -338,11 +320,6 @@ def _add_console(situation: Situation) -> Console:
     return console
 
 
-def _set_console_target(console: Console, value: Value | None) -> None:
-    console.target_type = None if value is None else str(value)
-    console.address.remove()
-
-
 RESOURCES: tuple[Resource[Any], ...] = (
     Resource(
         id="serial",
@@ -350,23 +327,21 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="serial",
         help="serial",
-        nodes=lambda domain: list(domain.devices.serials),
+        nodes=listing(Devices.serials),
         options=(
             *_end_options(KINDS),
             Option(
                 "model",
-                N("Port"),
+                N("Model"),
                 N("What the guest sees; a PC's own port works from the first message of the firmware."),
-                choice(_SERIAL_TARGETS, reader(Serial.target_type), refuse=_target_refusal),
-                reader(Serial.target_type),
-                _set_serial_target,
+                *one_of(_SERIAL_TARGETS, Serial.target_type, write=_set_serial_target, refuse=_target_refusal),
                 more=True,
                 keywords="isa pci usb",
             ),
-            _numbered(TtyDevice.target_port),
+            _number(N("Which of the ports it is: 0 is COM1 or ttyS0 in the guest.")),
         ),
-        summary=_title("", KINDS),
-        name=lambda serial: f"Serial port {(serial.target_port or 0) + 1}",
+        summary=_summary,
+        name=lambda serial: Phrase(N("Serial port {}"), str((serial.target_port or 0) + 1)),
         keywords="com ttyS console rs232 terminal",
         add=_add_serial,
         remove=_remove_serial,
@@ -384,18 +359,22 @@ RESOURCES: tuple[Resource[Any], ...] = (
             *_end_options(KINDS),
             Option(
                 "model",
-                N("Console"),
+                N("Model"),
                 N("What the guest sees: VirtIO is quick but comes late, a serial port is there from the start."),
-                choice(_CONSOLE_TARGETS, reader(Console.target_type), path="console/type", refuse=_target_refusal),
-                reader(Console.target_type),
-                _set_console_target,
+                *one_of(
+                    _CONSOLE_TARGETS,
+                    Console.target_type,
+                    write=replacing(Console.target_type),
+                    path="console/type",
+                    refuse=_target_refusal,
+                ),
             ),
         ),
-        summary=_title("", KINDS),
-        name=lambda console: f"Console {console.target_port or 0}",
+        summary=_summary,
+        name=lambda console: Phrase(N("Console {}"), str(console.target_port or 0)),
         keywords="terminal hvc virtio tty text",
         add=_add_console,
-        remove=dropping("consoles"),
+        remove=dropping(Devices.consoles),
         hotplug=True,
     ),
     Resource(
@@ -404,13 +383,16 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="serial",
         help="serial",
-        nodes=lambda domain: list(domain.devices.parallels),
-        options=(*_end_options(_PARALLEL_KINDS), _numbered(TtyDevice.target_port)),
-        summary=_title("", KINDS),
-        name=lambda parallel: f"Parallel port {(parallel.target_port or 0) + 1}",
+        nodes=listing(Devices.parallels),
+        options=(
+            *_end_options(_PARALLEL_KINDS),
+            _number(N("Which of the ports it is: 0 is LPT1 or lp0 in the guest.")),
+        ),
+        summary=_summary,
+        name=lambda parallel: Phrase(N("Parallel port {}"), str((parallel.target_port or 0) + 1)),
         keywords="lpt printer centronics",
         add=_add_parallel,
-        remove=dropping("parallels"),
+        remove=dropping(Devices.parallels),
         add_refusal=_parallel_refusal,
         hotplug=True,
     ),

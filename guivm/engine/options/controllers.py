@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from guivm.engine.options.devices import (
     Known,
     choice,
+    devices_of,
+    drop_virtio_options,
     free_number,
     io_thread_items,
     is_q35,
     is_x86,
     label_of,
     reader,
+    when,
     words,
 )
-from guivm.engine.options.option import Choice, Group, N, Number, Option, Resource, Situation, Value, stored
+from guivm.engine.options.option import Choice, Group, Item, N, Number, Option, Resource, Situation, Value, stored
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.controller import Controller
 from guivm.engine.xml.domain import Devices, DomainXml
 
@@ -35,16 +40,18 @@ SCSI_MODELS = (
     Known("lsisas1068", N("LSI SAS 1068"), N("As VMware has it.")),
     Known("vmpvscsi", N("VMware PVSCSI")),
 )
+_MODELS = {"usb": USB_MODELS, "scsi": SCSI_MODELS}
+_SERVES = {"virtio-serial": N("for channels and consoles"), "ccid": N("for smart cards")}
 _KINDS = {
-    "usb": N("USB controller"),
-    "scsi": N("SCSI controller"),
-    "sata": N("SATA controller"),
-    "ide": N("IDE controller"),
-    "fdc": N("Floppy controller"),
-    "virtio-serial": N("VirtIO serial controller"),
-    "ccid": N("Smart card reader"),
-    "nvme": N("NVMe controller"),
-    "xenbus": N("Xen bus"),
+    "usb": N("USB controller {}"),
+    "scsi": N("SCSI controller {}"),
+    "sata": N("SATA controller {}"),
+    "ide": N("IDE controller {}"),
+    "fdc": N("Floppy controller {}"),
+    "virtio-serial": N("VirtIO serial controller {}"),
+    "ccid": N("Smart card reader {}"),
+    "nvme": N("NVMe controller {}"),
+    "xenbus": N("Xen bus {}"),
 }
 
 
@@ -69,8 +76,8 @@ def _nodes(domain: DomainXml) -> list[Controller]:
     ]
 
 
-def _items(situation: Situation, controller: Controller) -> Any:
-    known = {"usb": USB_MODELS, "scsi": SCSI_MODELS}.get(controller.type or "", ())
+def _items(situation: Situation, controller: Controller) -> Sequence[Item]:
+    known = _MODELS.get(controller.type or "", ())
     return choice(known, reader(Controller.model), refuse=_refuse_model).items(situation, controller)
 
 
@@ -109,37 +116,36 @@ def _set_model(controller: Controller, value: Value | None) -> None:
         controller.queues = controller.io_thread = None
         controller.commands_per_lun = controller.max_sectors = None
         controller.ioeventfd = None
-        controller.iommu = controller.ats = controller.packed = controller.page_per_vq = None
+        drop_virtio_options(controller)
 
 
 def _drop_companions(controller: Controller) -> None:
-    element = controller.find()
-    parent = None if element is None else element.getparent()
-    if parent is None:
-        return
-    devices = Devices(parent)
+    devices = devices_of(controller)
     for other in devices.controllers:
         if other.type == "usb" and other.index == controller.index and other.master_start_port is not None:
             devices.controllers.remove(other)
-
-
-def _is(*kinds: str) -> Any:
-    return lambda _situation, controller: controller.type in kinds
 
 
 def _is_virtio_scsi(_situation: Situation, controller: Controller) -> bool:
     return controller.type == "scsi" and (controller.model or "").startswith("virtio")
 
 
-def _summary(_situation: Situation, controller: Controller) -> str:
-    known = (*USB_MODELS, *SCSI_MODELS)
-    ports = controller.ports
-    return words(label_of(known, controller.model) or N("libvirt's choice"), f"{ports} ports" if ports else "")
+def _summary(situation: Situation, controller: Controller) -> str:
+    """Its model; what it is for where there is nothing to choose."""
+    kind = controller.type or ""
+    if kind in _MODELS:
+        serves = label_of(_MODELS[kind], controller.model) or N("libvirt's choice")
+    else:
+        drives = sum(disk.target_bus == kind for disk in situation.domain.devices.disks)
+        count = {0: N("no drives"), 1: N("1 drive")}.get(drives, f"{drives} drives")
+        serves = _SERVES.get(kind, count)
+    return words(serves, f"{controller.ports} ports" if controller.ports else "")
 
 
-def _name(controller: Controller) -> str:
-    title = _KINDS.get(controller.type or "", controller.type or N("Controller"))
-    return f"{title} {controller.index}" if controller.index else title
+def _name(controller: Controller) -> Phrase:
+    number = str(controller.index or "")
+    known = _KINDS.get(controller.type or "")
+    return Phrase(known, number) if known else Phrase(N("Controller {}"), f"{controller.type or ''} {number}".strip())
 
 
 def _identity(controller: Controller) -> str:
@@ -186,7 +192,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
                 reader(Controller.model),
                 _set_model,
                 keywords="usb xhci ehci uhci scsi virtio",
-                shown=_is("usb", "scsi"),
+                shown=when(Controller.type, *_MODELS),
             ),
             Option(
                 "ports",

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from guivm.engine.options.option import Choice, Item, N, Situation, Value, stored
+from guivm.engine.xml.device import VirtioOptions
 from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.node import XmlNode
-from guivm.engine.xml.properties import Property
+from guivm.engine.xml.properties import Child, Children, Property
+from guivm.text import clean_line
 
 NodeT = TypeVar("NodeT", bound=XmlNode)
 Get = Callable[[Any], Value | None]
 Set = Callable[[Any, Value | None], None]
 Refuse = Callable[[Situation, Any, str], str]
 
+_MAX_LABEL = 120
 NOT_OFFERED = N("This host's QEMU does not offer it.")
 
 
@@ -60,23 +63,83 @@ def choice(
             if more and value not in names:
                 names.add(value)
                 found.append(Item(value, value, "", refuse(situation, node, value) if refuse is not None else ""))
-        present = get(node) if get is not None else None
-        if isinstance(present, str) and present not in names:
-            found.append(Item(present, present))
-        return found
+        return with_present(found, get(node) if get is not None else None)
 
     return Choice(items, free=free)
 
 
-def required(declared: Property[str], default: str) -> tuple[Get, Set]:
+def with_present(items: Sequence[Item], present: Value | None, note: str = "") -> Sequence[Item]:
+    """The items, and the value that is there now where it is none of them."""
+    if present is None or any(item.value == present for item in items):
+        return items
+    return (*items, Item(present, clean_line(str(present), _MAX_LABEL), note))
+
+
+def one_of(
+    known: Sequence[Known],
+    declared: Property[str],
+    *below: Child[Any],
+    write: Set | None = None,
+    needs: str | None = None,
+    path: str = "",
+    default: str | None = N("Default"),
+    refuse: Refuse | None = None,
+    free: bool = False,
+    more: bool = True,
+) -> tuple[Choice, Get, Set]:
+    """Editor, ``get`` and ``set`` of an option that is one text of the XML: ``Option(…, *one_of(_MODELS, Tpm.model))``.
+
+    ``below``: as for :func:`stored`. ``write``: where setting does more than to write. ``needs``: what is written for
+    None where the XML must have something. The others as for :func:`choice`.
+    """
+    get, plain = stored(declared, *below) if needs is None else required(declared, needs, *below)
+    return choice(known, get, path=path, default=default, refuse=refuse, free=free, more=more), get, write or plain
+
+
+def required(declared: Property[str], default: str, *below: Child[Any]) -> tuple[Get, Set]:
     """``get`` and ``set`` of a property that the XML must have: None writes ``default``."""
-    read, write = stored(declared)
+    read, write = stored(declared, *below)
     return read, lambda node, value: write(node, default if value is None else value)
 
 
 def reader(declared: Property[Any]) -> Get:
     """``get`` of a property whose ``set`` does more than to write it."""
     return stored(declared)[0]
+
+
+def replacing(declared: Property[str], needs: str | None = None) -> Set:
+    """``set`` of a model: another one is another device, which cannot stand at the old one's address.
+
+    ``needs``: what is written for None.
+    """
+    get, write = stored(declared)
+
+    def replace(node: Any, value: Value | None) -> None:
+        new = needs if value is None else str(value)
+        if new != get(node):
+            node.address.remove()
+            write(node, new)
+
+    return replace
+
+
+def when(declared: Property[str], *values: str | None) -> Callable[[Situation, Any], bool]:
+    """``shown`` of an option that means something only where a property has one of some values."""
+    get = reader(declared)
+    return lambda _situation, node: get(node) in values
+
+
+def checked(check: Callable[[str], str], text: str) -> str:
+    """The text. Raises ValueError with the sentence that ``check`` has against it."""
+    problem = check(text)
+    if problem:
+        raise ValueError(problem)
+    return text
+
+
+def whole_path(text: str) -> str:
+    """Why a text is no absolute path of the host, or ""."""
+    return "" if text.startswith("/") else N("The path must be absolute: it has to begin with “/”.")
 
 
 def label_of(known: Iterable[Known], value: str | None) -> str:
@@ -121,9 +184,13 @@ def is_test(situation: Situation) -> bool:
     return situation.domain.type == "test"
 
 
+def arch_of(situation: Situation) -> str:
+    """The guest's architecture: the host's where the definition names none."""
+    return situation.domain.os.arch or situation.facts.capabilities.arch
+
+
 def is_x86(situation: Situation) -> bool:
-    arch = situation.domain.os.arch or situation.facts.capabilities.arch
-    return arch in ("x86_64", "i686", "i386", "amd64")
+    return arch_of(situation) in ("x86_64", "i686", "i386", "amd64")
 
 
 def is_q35(domain: DomainXml) -> bool:
@@ -136,6 +203,18 @@ def has_usb(domain: DomainXml) -> bool:
 
 
 NO_USB = N("USB is switched off in this VM: its USB controller is “none”.")
+
+
+def has_spice(devices: Devices) -> bool:
+    return any(each.type == "spice" for each in devices.graphics)
+
+
+NO_SPICE = N("It needs a SPICE display, and this VM has none.")
+
+
+def drop_virtio_options(node: VirtioOptions) -> None:
+    """Take out what only the driver of a VirtIO device has."""
+    node.iommu = node.ats = node.packed = node.page_per_vq = None
 
 
 def may_have(situation: Situation, path: str, value: str) -> bool:
@@ -204,11 +283,11 @@ def free_number(used: Iterable[int | None], start: int = 0) -> int:
 # --- lists of devices -------------------------------------------------------------------------------------
 
 
-def listing(name: str) -> Callable[[DomainXml], list[Any]]:
-    """``nodes`` of a resource that is one whole list of ``<devices>``."""
-    return lambda domain: list(getattr(domain.devices, name))
+def listing(children: Children[NodeT]) -> Callable[[DomainXml], list[NodeT]]:
+    """``nodes`` of a resource that is one whole list of :class:`Devices`."""
+    return lambda domain: list(children.__get__(domain.devices, Devices))
 
 
-def dropping(name: str) -> Callable[[DomainXml, Any], None]:
-    """``remove`` of such a resource."""
-    return lambda domain, node: getattr(domain.devices, name).remove(node)
+def dropping(children: Children[NodeT]) -> Callable[[DomainXml, NodeT], None]:
+    """``remove`` of a device that takes nothing else with it."""
+    return lambda domain, node: children.__get__(domain.devices, Devices).remove(node)

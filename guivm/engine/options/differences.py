@@ -5,7 +5,7 @@ What counts as one place: an attribute, a text, or the presence of an element, b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -54,6 +54,7 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     pairs: dict[Element, Element] = field(default_factory=dict)
     devices: list[tuple[XmlNode, XmlNode, bool]] = field(default_factory=list)  # before, after, whether they differ
+    texts: dict[Element, bytes] = field(default_factory=dict)  # of devices, as they are written
 
 
 def compare(
@@ -62,14 +63,17 @@ def compare(
     identify_before: Identify,
     identify_after: Identify,
     *,
+    texts: Mapping[Element, bytes] | None = None,
     differences_only: bool = False,
 ) -> Comparison:
     """Compare two documents. ``identify_…`` answers what a device keeps through edits, or an empty text.
 
-    Where just one of them is a running VM's, what libvirt fills in there is passed over. With ``differences_only``
-    ``pairs`` and ``devices`` are not complete.
+    Where just one of them is a running VM's, what libvirt fills in there is passed over. ``texts``: what is known of
+    :attr:`Comparison.texts` already. With ``differences_only`` ``pairs`` and ``devices`` are not complete.
     """
-    return _Comparer(before, after, (identify_before, identify_after), differences_only=differences_only).run()
+    comparer = _Comparer(before, after, (identify_before, identify_after), differences_only=differences_only)
+    comparer.found.texts.update(texts or {})
+    return comparer.run()
 
 
 class _Comparer:
@@ -79,7 +83,7 @@ class _Comparer:
         self._before, self._after = before, after
         self._identify = identify
         self._differences_only = differences_only
-        self._found = Comparison()
+        self.found = Comparison()
         self._seen: set[tuple[int, int, str]] = set()
         self._places: set[str] = set()
         self._kept: list[Element] = []  # so that the numbers in _seen stay theirs
@@ -88,7 +92,7 @@ class _Comparer:
 
     def run(self) -> Comparison:
         self._node(self._before, self._after, "", None)
-        return self._found
+        return self.found
 
     # --- walking --------------------------------------------------------------------------------------
 
@@ -97,10 +101,12 @@ class _Comparer:
             return
         first, second = before.find(), after.find()
         if first is not None and second is not None:
-            self._found.pairs[first] = second
+            self.found.pairs[first] = second
         prefix = f"{where}." if where else ""
         if isinstance(before, Devices):
             self._all_devices(before, after, prefix)
+            return
+        if self._differences_only and where and first is not None and second is not None and _text(first) == _text(second):
             return
         for name, descriptor in declared(type(before)):
             path = prefix + name
@@ -121,7 +127,7 @@ class _Comparer:
                 self._node(getattr(before, name), getattr(after, name), prefix + name, None)
             elif isinstance(descriptor, Children) or not _is_covered(descriptor):
                 first, second = olds.get(descriptor.path, []), news.get(descriptor.path, [])
-                if first or second:
+                if (first or second) and not (self._differences_only and self._are_alike(first, second)):
                     kind: type[XmlNode] = descriptor.kind
                     self._devices([kind(e) for e in first], [kind(e) for e in second], prefix + name)
 
@@ -141,7 +147,7 @@ class _Comparer:
             domains = (self._before, self._after) if self._live > 0 else (self._after, self._before)
             if is_filled_in(where, live, defined, *values, *domains):
                 return
-        self._found.differences.append(Difference(where, before, after, (descriptor,), old, new, owner=owner))
+        self.found.differences.append(Difference(where, before, after, (descriptor,), old, new, owner=owner))
 
     def _place(self, descriptor: Property[Any] | Flag, before: XmlNode, after: XmlNode) -> tuple[int, int, str]:
         steps, name = split_path(descriptor.path)
@@ -165,20 +171,18 @@ class _Comparer:
                 self._came_or_went(Difference(f"{where}[{key}]", None, node, owner=owner))
 
     def _devices(self, before: list[XmlNode], after: list[XmlNode], where: str) -> None:
-        if self._differences_only and len(before) == len(after) and all(map(_same, before, after)):
-            return
         matched, gone, come = self._match(before, after)
         for old, new in matched:
             first, second = old.find(), new.find()
             assert first is not None
             assert second is not None
-            self._found.pairs[first] = second
-            if _same(old, new):
-                self._found.devices.append((old, new, False))
+            self.found.pairs[first] = second
+            if self._same(old, new):
+                self.found.devices.append((old, new, False))
                 continue
-            count = len(self._found.differences)
+            count = len(self.found.differences)
             self._node(old, new, self._place_of(where, self._identify[0](old) or str(_index(before, old))), old)
-            self._found.devices.append((old, new, len(self._found.differences) > count))
+            self.found.devices.append((old, new, len(self.found.differences) > count))
         for node in gone:
             path = self._place_of(where, self._identify[0](node) or str(_index(before, node)))
             self._came_or_went(Difference(path, node, None, is_device=True))
@@ -199,18 +203,38 @@ class _Comparer:
         if self._live:
             is_live_only = (difference.before is not None) == (self._live > 0)
             node = difference.before if difference.before is not None else difference.after
-            defined = self._after if self._live > 0 else self._before
+            live, defined = (self._before, self._after) if self._live > 0 else (self._after, self._before)
             assert node is not None
-            if is_filled_in_node(difference.where, node, defined, is_live_only=is_live_only):
+            if is_filled_in_node(difference.where, node, live, defined, is_live_only=is_live_only):
                 return
-        self._found.differences.append(difference)
+        self.found.differences.append(difference)
+
+    def _are_alike(self, before: list[Element], after: list[Element]) -> bool:
+        return len(before) == len(after) and all(map(self._says_same, before, after))
+
+    def _says_same(self, before: Element, after: Element) -> bool:
+        return self._text_of(before) == self._text_of(after) or canonical(before) == canonical(after)
+
+    def _same(self, old: XmlNode, new: XmlNode) -> bool:
+        """Whether two devices say the same."""
+        first, second = old.find(), new.find()
+        return first is not None and second is not None and self._says_same(first, second)
+
+    def _text_of(self, device: Element) -> bytes:
+        text = self.found.texts.get(device)
+        if text is None:
+            text = self.found.texts[device] = _text(device)
+        return text
 
     def _match(
         self, before: list[XmlNode], after: list[XmlNode]
     ) -> tuple[list[tuple[XmlNode, XmlNode]], list[XmlNode], list[XmlNode]]:
         """Pairs in document order, what is gone, and what is new: by identity, content, address, kind, and place."""
-        pairs: dict[int, XmlNode] = {}
-        olds, news = list(enumerate(before)), list(enumerate(after))
+        first, last = self._untouched_ends(before, after)
+        pairs = dict(enumerate(after[:first]))
+        pairs |= {len(before) - step: after[-step] for step in range(1, last + 1)}
+        olds = list(enumerate(before))[first : len(before) - last]
+        news = list(enumerate(after))[first : len(after) - last]
 
         def pair(old: int, new: int) -> None:
             pairs[old] = after[new]
@@ -228,8 +252,6 @@ class _Comparer:
                     places.remove(nearest)
                     pair(index, nearest)
 
-        if len(before) == len(after) and all(map(_same, before, after)):
-            return list(zip(before, after, strict=True)), [], []
         pair_by(*self._identify)
         for key in (_content, _address, _kind):
             pair_by(key, key)
@@ -242,6 +264,13 @@ class _Comparer:
             [node for _, node in olds],
             [node for _, node in news],
         )
+
+    def _untouched_ends(self, before: list[XmlNode], after: list[XmlNode]) -> tuple[int, int]:
+        """How many devices at the beginning, and at the end, say the same in both: an edit touches few of many."""
+        shorter = min(len(before), len(after))
+        first = next((n for n in range(shorter) if not self._same(before[n], after[n])), shorter)
+        rest = range(1, shorter - first + 1)
+        return first, next((n - 1 for n in rest if not self._same(before[-n], after[-n])), len(rest))
 
     def _may_be(self, old: XmlNode, new: XmlNode) -> bool:
         """The same device with another identity: most of what it says is the same."""
@@ -309,13 +338,9 @@ def canonical(element: Element) -> bytes:
     return found
 
 
-def _same(a: XmlNode, b: XmlNode) -> bool:
-    first, second = a.find(), b.find()
-    if first is None or second is None:
-        return False
-    if etree.tostring(first, with_tail=False) == etree.tostring(second, with_tail=False):
-        return True
-    return canonical(first) == canonical(second)
+def _text(element: Element) -> bytes:
+    text: bytes = etree.tostring(element, with_tail=False)
+    return text
 
 
 def _index(nodes: Sequence[XmlNode], node: XmlNode) -> int:

@@ -1,22 +1,24 @@
-"""Display servers and graphics cards. (formatdomain.html, "Graphical framebuffers", "Video devices")"""
+"""Display servers; and all pages of the group. (formatdomain.html, "Graphical framebuffers")"""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Any
 
 from guivm.engine.options import video
 from guivm.engine.options.devices import (
     Known,
-    choice,
     devices_of,
+    has_spice,
     is_test,
     label_of,
     may_have,
+    one_of,
     reader,
+    when,
     words,
 )
+from guivm.engine.options.listening import get_listen, is_exposed, set_listen
 from guivm.engine.options.option import (
     Custom,
     Group,
@@ -31,6 +33,7 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.graphics import Graphics
 
@@ -48,16 +51,9 @@ _FOREIGN = (
 # --- display servers --------------------------------------------------------------------------------------
 
 
-def _is_vnc(_situation: Situation, graphics: Graphics) -> bool:
-    return graphics.type == "vnc"
-
-
-def _is_spice(_situation: Situation, graphics: Graphics) -> bool:
-    return graphics.type == "spice"
-
-
-def _is_server(_situation: Situation, graphics: Graphics) -> bool:
-    return graphics.type in ("vnc", "spice")
+_is_vnc = when(Graphics.type, "vnc")
+_is_spice = when(Graphics.type, "spice")
+_is_server = when(Graphics.type, "vnc", "spice")
 
 
 def _type_refusal(situation: Situation, graphics: Graphics, value: str) -> str:
@@ -89,7 +85,7 @@ def _set_type(graphics: Graphics, value: Value | None) -> None:
 
 def drop_spice(devices: Devices) -> None:
     """Take out what works over SPICE only, when no such display is left; libvirt would refuse to start with it."""
-    if any(each.type == "spice" for each in devices.graphics):
+    if has_spice(devices):
         return
     for channel in devices.channels:
         if channel.type in ("spicevmc", "spiceport"):
@@ -105,87 +101,8 @@ def drop_spice(devices: Devices) -> None:
             audio.type = "none"
 
 
-_NAME = re.compile(r"[\w.:-]{1,64}")
-
-
-def get_listen(graphics: Graphics) -> Value | None:
-    """ "none", "socket", "socket:PATH", "address:IP", "network:NAME"; None: libvirt's default, this host only."""
-    first = next(iter(graphics.listens), None)
-    if first is not None:
-        kind = first.type or "address"
-        detail = {"socket": first.socket, "address": first.address, "network": first.network}.get(kind)
-        if kind == "address" and not detail:
-            detail = graphics.listen_address
-        if kind == "address" and not detail:
-            return None
-        return f"{kind}:{detail}" if detail else kind
-    if graphics.socket:
-        return f"socket:{graphics.socket}"
-    return f"address:{graphics.listen_address}" if graphics.listen_address else None
-
-
-def check_listen(text: str) -> str:
-    """Why a text is no place to listen at, or ""."""
-    kind, colon, detail = text.partition(":")
-    match kind:
-        case "none" if not colon:
-            return ""
-        case "socket" if not colon or detail.startswith("/"):
-            return ""
-        case "network" if _NAME.fullmatch(detail):
-            return ""
-        case "address":
-            try:
-                ipaddress.ip_address(detail)
-            except ValueError:
-                return N("Give an IP address to listen at, as “address:127.0.0.1”.")
-            return ""
-    return N("Use none, socket, address:IP or network:NAME.")
-
-
-def set_listen(graphics: Graphics, value: Value | None) -> None:
-    """Raises ValueError with a sentence."""
-    if value == get_listen(graphics):
-        return
-    text = "" if value is None else str(value)
-    problem = check_listen(text) if text else ""
-    if problem:
-        raise ValueError(problem)
-    kind, _, detail = text.partition(":")
-    graphics.listens.clear()
-    graphics.listen_address = graphics.socket = None
-    if kind in ("none", "socket"):
-        graphics.port = graphics.tls_port = graphics.websocket = None
-        graphics.autoport = None
-    elif graphics.port is None and graphics.type in ("vnc", "spice"):
-        graphics.autoport = True
-    if not text:
-        return
-    listen = graphics.listens.add()
-    listen.type = kind
-    if kind == "socket":
-        listen.socket = detail or None
-    elif kind == "address":
-        listen.address = detail
-    elif kind == "network":
-        listen.network = detail
-
-
-def is_exposed(graphics: Graphics) -> bool:
-    """Whether other computers can reach this display."""
-    text = str(get_listen(graphics) or "")
-    if text.startswith("network:"):
-        return True
-    if not text.startswith("address:"):
-        return False
-    try:
-        return not ipaddress.ip_address(text.removeprefix("address:")).is_loopback
-    except ValueError:
-        return True
-
-
-def _listens(_situation: Situation, graphics: Graphics) -> bool:
-    return _is_server(_situation, graphics) and graphics.listen_type not in ("none", "socket") and not graphics.socket
+def _listens(situation: Situation, graphics: Graphics) -> bool:
+    return _is_server(situation, graphics) and graphics.listen_type not in ("none", "socket") and not graphics.socket
 
 
 def _get_port(graphics: Graphics) -> Value | None:
@@ -230,41 +147,26 @@ _IMAGES = (
 _STREAMING = (Known("filter", N("What looks like video")), Known("all", N("All that moves")), Known("off", N("Off")))
 _KEYMAPS = tuple(
     Known(name, name)
-    for name in [
-        "en-us",
-        "en-gb",
-        "de",
-        "de-ch",
-        "fr",
-        "fr-be",
-        "fr-ca",
-        "fr-ch",
-        "es",
-        "it",
-        "pt",
-        "pt-br",
-        "nl",
-        "sv",
-        "da",
-        "no",
-        "fi",
-        "is",
-        "pl",
-        "cz",
-        "hu",
-        "hr",
-        "sl",
-        "lt",
-        "lv",
-        "et",
-        "ru",
-        "mk",
-        "tr",
-        "ar",
-        "ja",
-        "fo",
-        "th",
-    ]
+    for name in (
+        *(
+            "en-us",
+            "en-gb",
+            "de",
+            "de-ch",
+            "fr",
+            "fr-be",
+            "fr-ca",
+            "fr-ch",
+            "es",
+            "it",
+            "pt",
+            "pt-br",
+            "nl",
+            "sv",
+            "da",
+        ),
+        *("no", "fi", "is", "pl", "cz", "hu", "hr", "sl", "lt", "lv", "et", "ru", "mk", "tr", "ar", "ja", "fo", "th"),
+    )
 )
 
 _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
@@ -275,17 +177,23 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
             "How viewers reach the screen: VNC is known everywhere, SPICE adds USB and sound for its own viewers. "
             "Leaving SPICE takes out the devices that need it."
         ),
-        choice(TYPES, reader(Graphics.type), path="graphics/type", default=None, refuse=_type_refusal, more=False),
-        reader(Graphics.type),
-        _set_type,
+        *one_of(
+            TYPES,
+            Graphics.type,
+            write=_set_type,
+            path="graphics/type",
+            default=None,
+            refuse=_type_refusal,
+            more=False,
+        ),
         keywords="vnc spice remote viewer server",
     ),
     Option(
         "listen",
         N("Reachable at"),
         N(
-            "“none” and “socket” are for this computer alone; at an address anybody who reaches it may look and "
-            "type: 0.0.0.0 is every network, so set a password and TLS."
+            "Kept to this computer, nobody else can reach the screen; at an address anybody who reaches it may look "
+            "and type: 0.0.0.0 is every network, so set a password and TLS."
         ),
         Custom("listen", "none, socket, address:IP, network:NAME"),
         get_listen,
@@ -339,7 +247,8 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
             "encryption is set up there, too."
         ),
         Number(-1, 65535),
-        *(stored(Graphics.tls_port)[0], _set_tls_port),
+        reader(Graphics.tls_port),
+        _set_tls_port,
         more=True,
         shown=lambda s, g: _is_spice(s, g) and _listens(s, g),
         keywords="tls encryption secure",
@@ -349,8 +258,7 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "encryption",
         N("Encryption"),
         N("Whether SPICE's channels must be encrypted; without it, what is typed can be read on the way."),
-        choice(_MODES),
-        *stored(Graphics.default_mode),
+        *one_of(_MODES, Graphics.default_mode),
         more=True,
         shown=_is_spice,
         refusal=lambda _s, g: "" if g.tls_port else N("It needs a TLS port."),
@@ -371,8 +279,7 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "sharing",
         N("Several viewers"),
         N("Whether more than one may look at the same time, and whether one may shut the others out."),
-        choice(_SHARING),
-        *stored(Graphics.share_policy),
+        *one_of(_SHARING, Graphics.share_policy),
         more=True,
         shown=_is_vnc,
         keywords="share exclusive",
@@ -381,8 +288,7 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "keymap",
         N("Keyboard layout"),
         N("Leave it open: viewers then send keys, not letters. For old viewers only, and it must match the guest's."),
-        choice(_KEYMAPS, reader(Graphics.keymap), default=N("By key, not by letter"), free=True),
-        *stored(Graphics.keymap),
+        *one_of(_KEYMAPS, Graphics.keymap, default=N("By key, not by letter"), free=True),
         more=True,
         shown=_is_server,
         keywords="keyboard layout language",
@@ -410,8 +316,7 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "image-compression",
         N("Compression of pictures"),
         N("Less traffic against more work for the host."),
-        choice(_IMAGES),
-        *stored(Graphics.image_compression),
+        *one_of(_IMAGES, Graphics.image_compression),
         more=True,
         shown=_is_spice,
     ),
@@ -419,8 +324,7 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "jpeg-compression",
         N("JPEG for slow networks"),
         N("Much less traffic, and pictures lose detail."),
-        choice(_COMPRESSION),
-        *stored(Graphics.jpeg_compression),
+        *one_of(_COMPRESSION, Graphics.jpeg_compression),
         more=True,
         shown=_is_spice,
     ),
@@ -428,22 +332,20 @@ _DISPLAY_OPTIONS: tuple[Option[Graphics], ...] = (
         "streaming",
         N("Video streaming"),
         N("Sends moving parts as a video: smoother on slow networks, less sharp."),
-        choice(_STREAMING),
-        *stored(Graphics.streaming_mode),
+        *one_of(_STREAMING, Graphics.streaming_mode),
         more=True,
         shown=_is_spice,
     ),
 )
 
 
-def _display_summary(_situation: Situation, graphics: Graphics) -> str:
+def _display_summary(situation: Situation, graphics: Graphics) -> str:
     listen = str(get_listen(graphics) or "")
     place = {"none": N("this program only"), "": N("this host only")}.get(listen, listen.removeprefix("address:"))
     if listen.startswith("socket"):
         place = N("a socket of this host")
     return words(
-        label_of((*TYPES, *_FOREIGN), graphics.type),
-        place if graphics.type in ("vnc", "spice") else "",
+        place if _is_server(situation, graphics) else "",
         N("reachable from other computers") if is_exposed(graphics) else "",
     )
 
@@ -497,7 +399,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=_displays,
         options=_DISPLAY_OPTIONS,
         summary=_display_summary,
-        name=lambda graphics: f"Display {label_of((*TYPES, *_FOREIGN), graphics.type)}",
+        name=lambda graphics: Phrase(N("Display {}"), Phrase(label_of((*TYPES, *_FOREIGN), graphics.type))),
         identity=lambda graphics: graphics.type or "",
         keywords="vnc spice screen console viewer graphics",
         add=_add_display,

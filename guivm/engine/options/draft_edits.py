@@ -151,12 +151,11 @@ class Draft:
 
     def _part(self, part: Part) -> ListedPart:
         resource, node = part.resource, part.node
-        name = resource.name(node) if resource.name is not None else resource.title
         rows = tuple(self._row(option, node) for option in resource.options)
         return ListedPart(
             resource.id,
             clean_line(part.device, _LIMIT),
-            clean_line(name, _LIMIT),
+            clean_line(str(part.name), _LIMIT),
             clean_line(resource.summary(self._situation, node), _LIMIT),
             rows,
         )

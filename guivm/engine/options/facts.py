@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
 from guivm.engine.job_types import HostCapabilities
@@ -96,6 +97,14 @@ class PageSize:
     free: int
 
 
+class OnHostShutdown(enum.Enum):
+    """What becomes of a running VM when its host shuts down."""
+
+    SAVE = "save"  # its memory is kept on disk; it goes on at the next start
+    SHUT_DOWN = "shut-down"
+    OFF = "off"  # it is ended, as by pulling its plug
+
+
 @dataclass(frozen=True, slots=True)
 class OtherVm:
     """What the settings of one VM must know of another on the same host."""
@@ -131,6 +140,7 @@ class HostFacts:
     secrets: tuple[tuple[str, str], ...] = ()  # UUID and what for
     is_local: bool = True  # files and devices named here are on this computer
     is_session: bool = False  # an ordinary user's engine: no bridges of its own, no networks
+    on_shutdown: OnHostShutdown | None = None  # None: not known
     unknown: tuple[tuple[str, str], ...] = field(default=())
 
     def offered(self, path: str) -> tuple[str, ...]:

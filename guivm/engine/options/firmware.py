@@ -29,13 +29,13 @@ def get_firmware(domain: DomainXml) -> Value | None:
     """ "bios" where it is said, "uefi", "uefi-secure", "custom" (a file named by hand), or None: the machine's own."""
     os = domain.os
     if os.firmware == "efi" or os.loader_type == "pflash":
-        return SECURE if _is_secure(domain) else UEFI
+        return SECURE if has_secure_boot(domain) else UEFI
     if os.firmware == "bios":
         return "bios"
     return CUSTOM if os.loader is not None else None
 
 
-def _is_secure(domain: DomainXml) -> bool:
+def has_secure_boot(domain: DomainXml) -> bool:
     """Secure Boot is on when keys are enrolled; a firmware that could do it, without keys, starts anything."""
     wanted = {feature.name: feature.enabled for feature in domain.os.firmware_features}
     if "enrolled-keys" in wanted:

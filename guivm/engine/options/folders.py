@@ -6,7 +6,21 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from guivm.engine.options.devices import Known, choice, domain_of, is_test, label_of, may_have, reader, words
+from guivm.engine.options.devices import (
+    Known,
+    checked,
+    domain_of,
+    dropping,
+    is_test,
+    label_of,
+    listing,
+    may_have,
+    one_of,
+    reader,
+    when,
+    whole_path,
+    words,
+)
 from guivm.engine.options.option import (
     Group,
     HostPath,
@@ -20,7 +34,8 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.filesystem import Filesystem
 
 DRIVERS = (
@@ -98,23 +113,16 @@ def _tag_check(text: str) -> str:
 
 
 def _set_tag(folder: Filesystem, value: Value | None) -> None:
-    text = "share" if value is None else str(value)
-    problem = _tag_check(text)
-    if problem:
-        raise ValueError(problem)
-    folder.target_dir = text
+    folder.target_dir = checked(_tag_check, "share" if value is None else str(value))
 
 
 def _set_source(folder: Filesystem, value: Value | None) -> None:
     if value is None:
         raise ValueError(N("A shared folder needs a folder of the host; remove it instead."))
-    if not str(value).startswith("/"):
-        raise ValueError(N("The path must be absolute: it has to begin with “/”."))
-    folder.source_dir = str(value)
+    folder.source_dir = checked(whole_path, str(value))
 
 
-def _is_virtiofs(_situation: Situation, folder: Filesystem) -> bool:
-    return folder.driver_type == "virtiofs"
+_is_virtiofs = when(Filesystem.driver_type, "virtiofs")
 
 
 def _is_9p(_situation: Situation, folder: Filesystem) -> bool:
@@ -185,16 +193,15 @@ _OPTIONS: tuple[Option[Filesystem], ...] = (
             "virtiofs is quick and needs the VM's memory to be shared, which choosing it sets; 9p is slower and "
             "needs nothing."
         ),
-        choice(
+        *one_of(
             DRIVERS,
-            reader(Filesystem.driver_type),
+            Filesystem.driver_type,
+            write=_set_driver,
             path="filesystem/driverType",
             default=N("Default (9p)"),
             refuse=_driver_refusal,
             more=False,
         ),
-        reader(Filesystem.driver_type),
-        _set_driver,
         keywords="virtiofs 9p plan9",
     ),
     Option(
@@ -214,8 +221,7 @@ _OPTIONS: tuple[Option[Filesystem], ...] = (
         "access",
         N("Owners of files"),
         N("Who owns what the guest writes: kept beside the files works for every user, as in the guest needs root."),
-        choice(_ACCESS, default=N("Default (as in the guest)")),
-        *stored(Filesystem.access_mode),
+        *one_of(_ACCESS, Filesystem.access_mode, default=N("Default (as in the guest)")),
         shown=_is_9p,
         more=True,
         keywords="accessmode mapped passthrough squash",
@@ -224,8 +230,7 @@ _OPTIONS: tuple[Option[Filesystem], ...] = (
         "cache",
         N("Cache in the guest"),
         N("Quicker when only the guest changes files; without it both sides see changes at once."),
-        choice(_CACHES),
-        *stored(Filesystem.cache_mode),
+        *one_of(_CACHES, Filesystem.cache_mode),
         shown=_is_virtiofs,
         more=True,
     ),
@@ -248,14 +253,14 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="folder",
         help="folders",
-        nodes=lambda domain: list(domain.devices.filesystems),
+        nodes=listing(Devices.filesystems),
         options=_OPTIONS,
         summary=_summary,
-        name=lambda folder: f"Shared folder {PurePosixPath(folder.target_dir or '').name}".strip(),
+        name=lambda folder: Phrase(N("Shared folder {}"), PurePosixPath(folder.target_dir or "").name),
         identity=lambda folder: folder.target_dir or "",
         keywords="virtiofs 9p directory share files exchange",
         add=_add,
-        remove=lambda domain, folder: domain.devices.filesystems.remove(folder),
+        remove=dropping(Devices.filesystems),
         add_refusal=_add_refusal,
         hotplug=True,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from guivm.engine.options.devices import domain_of
 from guivm.engine.options.option import (
     Choice,
     Group,
@@ -23,11 +24,13 @@ from guivm.engine.options.option import (
 )
 from guivm.engine.options.sizes import size_words
 from guivm.engine.xml.document import XmlError
+from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.memory import MemoryBalloon, MemoryDevice
 
 _MIB = 1024  # KiB
 _GIB = 1024 * _MIB
 _LEAST = 1 * _MIB
+_SMALLEST = 128 * _MIB  # a block of memory of most guests
 
 # --- balloon ----------------------------------------------------------------------------------------------
 
@@ -138,7 +141,19 @@ def _module_items(situation: Situation, module: MemoryDevice) -> Sequence[Item]:
 def _set_size(module: MemoryDevice, value: Value | None) -> None:
     if value is None or int(value) < _LEAST:
         raise ValueError(N("A module needs a size."))
-    module.size_kib = int(value)
+    old, module.size_kib = module.size_kib or 0, int(value)
+    if module.requested_kib is not None:
+        module.requested_kib = min(module.requested_kib, module.size_kib)
+    _count(domain_of(module), int(value) - old)
+
+
+def _count(domain: DomainXml, kib: int) -> None:
+    """Modules are part of a machine's memory, and of what the guest has of it: what libvirt adds when one is plugged
+    in while the machine runs (libvirt, src/qemu/qemu_hotplug.c, qemuDomainAttachMemory)."""
+    had = domain.memory_kib or 0
+    if domain.current_memory_kib is not None:
+        domain.current_memory_kib = max(domain.current_memory_kib + kib, _LEAST)
+    domain.memory_kib = max(had + kib, _LEAST)
 
 
 def _set_model(module: MemoryDevice, value: Value | None) -> None:
@@ -160,7 +175,7 @@ def _add_module(situation: Situation) -> MemoryDevice:
         raise XmlError(problem)
     module = domain.devices.memories.add()
     module.model = "dimm"
-    module.size_kib = _GIB
+    _set_size(module, min(_GIB, _room(domain)))
     if len(domain.cpu.numa_cells):
         module.node = domain.cpu.numa_cells[0].id or 0
     return module
@@ -172,7 +187,19 @@ def _add_refusal(situation: Situation) -> str:
         return N("Say first, on the memory page, how much memory there can be with modules.")
     if domain.memory_slots is not None and len(domain.devices.memories) >= domain.memory_slots:
         return N("All slots for modules are taken.")
+    if _room(domain) < _SMALLEST:
+        return N("The machine has all the memory that it can have with modules; raise that first, on the memory page.")
     return ""
+
+
+def _room(domain: DomainXml) -> int:
+    """What can still be plugged in, in KiB."""
+    return (domain.max_memory_kib or 0) - (domain.memory_kib or 0)
+
+
+def _remove_module(domain: DomainXml, module: MemoryDevice) -> None:
+    _count(domain, -(module.size_kib or 0))
+    domain.devices.memories.remove(module)
 
 
 def _module_summary(_situation: Situation, module: MemoryDevice) -> str:
@@ -264,7 +291,7 @@ DIMM: Resource[MemoryDevice] = Resource(
     is_device=True,
     keywords="dimm hotplug ram",
     add=_add_module,
-    remove=lambda domain, module: domain.devices.memories.remove(module),
+    remove=_remove_module,
     add_refusal=_add_refusal,
     hotplug=True,
 )

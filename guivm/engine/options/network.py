@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from guivm.engine.options import nic_modes
-from guivm.engine.options.devices import Known, choice, free_mac, is_test, label_of, random_mac, reader, since, words
+from guivm.engine.options.devices import (
+    Known,
+    checked,
+    free_mac,
+    is_test,
+    label_of,
+    listing,
+    one_of,
+    random_mac,
+    reader,
+    since,
+    when,
+    with_present,
+    words,
+)
 from guivm.engine.options.drives import set_boot_order
+from guivm.engine.options.nic_bandwidth import LIMITS
+from guivm.engine.options.nic_models import MODELS, is_virtio, set_model
+from guivm.engine.options.nic_offloads import OFFLOADS
 from guivm.engine.options.option import (
     Choice,
     Custom,
@@ -24,6 +41,7 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.port_forwards import (
     drop_forwards,
     get_forwards,
@@ -32,61 +50,17 @@ from guivm.engine.options.port_forwards import (
     set_forwards,
     write_forwards,
 )
-from guivm.engine.xml.domain import DomainXml
-from guivm.engine.xml.interface import Bandwidth, GuestOffloads, HostOffloads, Interface
-from guivm.engine.xml.properties import Property
+from guivm.engine.xml.domain import Devices, DomainXml
+from guivm.engine.xml.interface import Interface
 
-MODELS = (
-    Known("virtio", N("VirtIO"), N("Made for virtual machines and the fastest; Windows needs a driver for it.")),
-    Known("e1000e", N("Intel 82574L (e1000e)"), N("Gigabit card that systems since 2010 know; for q35 machines.")),
-    Known("e1000", N("Intel 82540EM (e1000)"), N("Gigabit card that nearly every older system knows.")),
-    Known("igb", N("Intel 82576 (igb)"), N("Server card with many queues; needs QEMU 8.")),
-    Known("rtl8139", N("Realtek RTL8139"), N("100 Mbit/s, known to very old systems; slow.")),
-    Known("vmxnet3", N("VMware VMXNET3"), N("For machines that come from VMware.")),
-    Known("pcnet", N("AMD PCnet"), N("For systems of the nineties.")),
-    Known("ne2k_pci", N("NE2000"), N("For the oldest systems; very slow.")),
-    Known("virtio-transitional", N("VirtIO, old and new drivers")),
-    Known("virtio-non-transitional", N("VirtIO, new drivers only")),
-)
+_is_user = when(Interface.type, "user")
 
 
-def _is_virtio(_situation: Situation, nic: Interface) -> bool:
-    return (nic.model or "").startswith("virtio")
+def _is_virtio_tap(_situation: Situation, nic: Interface) -> bool:
+    return is_virtio(nic) and nic.type in nic_modes.TAP_TYPES
 
 
-def _is_user(_situation: Situation, nic: Interface) -> bool:
-    return nic.type == "user"
-
-
-def _is_virtio_tap(situation: Situation, nic: Interface) -> bool:
-    return _is_virtio(situation, nic) and nic.type in nic_modes.TAP_TYPES
-
-
-# --- model, address, link ---------------------------------------------------------------------------------
-
-
-def _set_model(nic: Interface, value: Value | None) -> None:
-    """Another kind of card: what only VirtIO has goes, and the address with it."""
-    model = None if value is None else str(value)
-    if model == nic.model:
-        return
-    was_virtio, is_virtio = (nic.model or "").startswith("virtio"), (model or "").startswith("virtio")
-    nic.model = model
-    if was_virtio and is_virtio:
-        return
-    nic.address.remove()
-    if was_virtio:
-        drop_virtio(nic)
-
-
-def drop_virtio(nic: Interface) -> None:
-    """Take out what only a VirtIO card can have."""
-    nic.driver_name = nic.tx_mode = None
-    nic.queues = nic.rx_queue_size = nic.tx_queue_size = None
-    nic.ioeventfd = nic.event_idx = nic.rss = nic.rss_hash_report = None
-    nic.iommu = nic.ats = nic.packed = nic.page_per_vq = None
-    nic.host_offloads.remove()
-    nic.guest_offloads.remove()
+# --- address, link ----------------------------------------------------------------------------------------
 
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}", re.ASCII)
@@ -107,10 +81,7 @@ def _set_mac(nic: Interface, value: Value | None) -> None:
     if value is None:
         rename_owner(nic, None)
         return
-    text = str(value)
-    problem = check_mac(text)
-    if problem:
-        raise ValueError(problem)
+    text = checked(check_mac, str(value))
     rename_owner(nic, random_mac() if text == "new" else text.lower())
 
 
@@ -160,9 +131,8 @@ _BACKENDS = (
 
 
 def _filter_items(situation: Situation, nic: Interface) -> Sequence[Item]:
-    present = nic.filter_ref.filter
-    names = dict.fromkeys((*situation.facts.filters, *((present,) if present else ())))
-    return (Item(None, N("None")), *(Item(name, name) for name in names))
+    known = (Item(name, name) for name in situation.facts.filters)
+    return with_present([Item(None, N("None")), *known], nic.filter_ref.filter or None)
 
 
 def _filter_refusal(situation: Situation, nic: Interface) -> str:
@@ -181,107 +151,11 @@ def _set_filter(nic: Interface, value: Value | None) -> None:
         nic.filter_ref.filter = str(value)
 
 
-def _only(types: frozenset[str], reason: str) -> Callable[[Situation, Interface], str]:
-    return lambda _situation, nic: "" if nic.type in types else reason
-
-
-_ISOLATION = _only(nic_modes.SWITCHED_TYPES, N("Ports can be isolated on a virtual network or a bridge only."))
-_MTU = _only(nic_modes.MTU_TYPES, N("The host decides on the packet size in this mode."))
-_BANDWIDTH = _only(nic_modes.BANDWIDTH_TYPES, N("The host cannot limit a card in this mode."))
-
-
-# --- limits and offloads ----------------------------------------------------------------------------------
-
-
-def _bandwidth(option_id: str, label: str, help_text: str, declared: Property[int], unit: str) -> Option[Interface]:
-    """Peak and burst mean nothing to libvirt without the average: they come and go with it."""
-    get, write = stored(declared, Interface.bandwidth)
-    inbound = option_id.startswith("inbound")
-    average = Bandwidth.inbound_average if inbound else Bandwidth.outbound_average
-    others = (
-        (Bandwidth.inbound_peak, Bandwidth.inbound_burst)
-        if inbound
-        else (Bandwidth.outbound_peak, Bandwidth.outbound_burst)
-    )
-    is_average = declared is average
-
-    def set_value(nic: Interface, value: Value | None) -> None:
-        write(nic, value)
-        if is_average and value is None:
-            for other in others:
-                other.__set__(nic.bandwidth, None)
-
-    def has_average(_situation: Situation, nic: Interface) -> bool:
-        return average.__get__(nic.bandwidth, Bandwidth) is not None
-
-    return Option(
-        option_id,
-        label,
-        help_text,
-        Number(1, (1 << 31) - 1, unit),
-        get,
-        set_value,
-        more=True,
-        live=True,
-        keywords="bandwidth limit speed qos throttle",
-        default=N("unlimited"),
-        refusal=_BANDWIDTH,
-        shown=None if is_average else has_average,
-    )
-
-
-_LIMIT_IN = N("The most that the guest receives on average; keeps it from crowding out others.")
-_LIMIT_OUT = N("The most that the guest sends on average; keeps it from crowding out others.")
-_PEAK = N("How fast it may be in a burst above the average.")
-_BURST = N("How much may pass at peak speed before the average holds.")
-
-_LIMITS = (
-    _bandwidth("inbound", N("Limit: received"), _LIMIT_IN, Bandwidth.inbound_average, "KiB/s"),
-    _bandwidth("inbound-peak", N("Received at most"), _PEAK, Bandwidth.inbound_peak, "KiB/s"),
-    _bandwidth("inbound-burst", N("Received in a burst"), _BURST, Bandwidth.inbound_burst, "KiB"),
-    _bandwidth("outbound", N("Limit: sent"), _LIMIT_OUT, Bandwidth.outbound_average, "KiB/s"),
-    _bandwidth("outbound-peak", N("Sent at most"), _PEAK, Bandwidth.outbound_peak, "KiB/s"),
-    _bandwidth("outbound-burst", N("Sent in a burst"), _BURST, Bandwidth.outbound_burst, "KiB"),
+_ISOLATION = nic_modes.unless(
+    nic_modes.SWITCHED_TYPES, N("Ports can be isolated on a virtual network or a bridge only.")
 )
+_MTU = nic_modes.unless(nic_modes.MTU_TYPES, N("The host decides on the packet size in this mode."))
 
-_CHECKSUM = N("Leaves checksums to the other side, which saves work; switch off when old guests drop DHCP packets.")
-_SEGMENTS = N(
-    "Lets large packets through in one piece, which is much faster; switch off to see real packets in traces."
-)
-_UFO = N("The same for UDP: helps rarely, and today's kernels have given it up.")
-_ECN = N("Hands large packets through although congestion is signalled in them.")
-_MERGE = N("Receives large packets in several small buffers; off saves a little work with small packets only.")
-
-
-def _offload(option_id: str, label: str, help_text: str, declared: Property[bool], host: bool) -> Option[Interface]:
-    get, write = stored(declared, Interface.host_offloads if host else Interface.guest_offloads)
-    return Option(
-        option_id,
-        label,
-        help_text,
-        Switch(True),
-        get,
-        write,
-        more=True,
-        keywords="offload checksum csum tso gso ufo segmentation",
-        shown=_is_virtio,
-    )
-
-
-_OFFLOADS = (
-    _offload("host-csum", N("Host: checksums"), _CHECKSUM, HostOffloads.csum, True),
-    _offload("host-gso", N("Host: segments of any kind (GSO)"), _SEGMENTS, HostOffloads.gso, True),
-    _offload("host-tso4", N("Host: TCP segments, IPv4 (TSO)"), _SEGMENTS, HostOffloads.tso4, True),
-    _offload("host-tso6", N("Host: TCP segments, IPv6 (TSO)"), _SEGMENTS, HostOffloads.tso6, True),
-    _offload("host-ecn", N("Host: segments with ECN"), _ECN, HostOffloads.ecn, True),
-    _offload("host-ufo", N("Host: UDP fragments (UFO)"), _UFO, HostOffloads.ufo, True),
-    _offload("mergeable-buffers", N("Mergeable receive buffers"), _MERGE, HostOffloads.mergeable_buffers, True),
-    _offload("guest-csum", N("Guest: checksums"), _CHECKSUM, GuestOffloads.csum, False),
-    _offload("guest-tso4", N("Guest: TCP segments, IPv4 (TSO)"), _SEGMENTS, GuestOffloads.tso4, False),
-    _offload("guest-tso6", N("Guest: TCP segments, IPv6 (TSO)"), _SEGMENTS, GuestOffloads.tso6, False),
-    _offload("guest-ecn", N("Guest: segments with ECN"), _ECN, GuestOffloads.ecn, False),
-    _offload("guest-ufo", N("Guest: UDP fragments (UFO)"), _UFO, GuestOffloads.ufo, False),
-)
 
 _DRIVERS = (
     Known("vhost", N("In the host's kernel (vhost)"), N("Least work for QEMU; needs the module vhost_net.")),
@@ -309,9 +183,7 @@ _OPTIONS: tuple[Option[Interface], ...] = (
             "Which card the guest sees: VirtIO is by far the fastest, Intel cards work without a driver of ours. "
             "Another kind gives up queues and offloads, and the guest sees a new card."
         ),
-        choice(MODELS, reader(Interface.model), default=N("libvirt's choice")),
-        reader(Interface.model),
-        _set_model,
+        *one_of(MODELS, Interface.model, write=set_model, default=N("libvirt's choice")),
         keywords="virtio e1000 e1000e rtl8139 card driver",
         refusal=lambda _s, nic: N("The guest sees the host's device itself.") if nic.type == "hostdev" else "",
     ),
@@ -358,16 +230,15 @@ _OPTIONS: tuple[Option[Interface], ...] = (
         "backend",
         N("User mode by"),
         N("Who carries the packets: QEMU's own slirp is always there, passt is quicker and has IPv6."),
-        choice(
+        *one_of(
             _BACKENDS,
-            reader(Interface.backend_type),
+            Interface.backend_type,
+            write=_set_backend,
             path="interface/backendType",
+            default=N("QEMU itself (slirp)"),
             refuse=_backend_refusal,
             more=False,
-            default=N("QEMU itself (slirp)"),
         ),
-        reader(Interface.backend_type),
-        _set_backend,
         shown=_is_user,
         more=True,
         keywords="slirp passt",
@@ -423,8 +294,7 @@ _OPTIONS: tuple[Option[Interface], ...] = (
         "driver",
         N("Packets are handled"),
         N("In the host's kernel they take the shorter way; in QEMU they are slower and more closely fenced in."),
-        choice(_DRIVERS, reader(Interface.driver_name), default=N("In the kernel where it can")),
-        *stored(Interface.driver_name),
+        *one_of(_DRIVERS, Interface.driver_name, default=N("In the kernel where it can")),
         more=True,
         shown=_is_virtio_tap,
         keywords="vhost vhost-net",
@@ -440,8 +310,8 @@ _OPTIONS: tuple[Option[Interface], ...] = (
         keywords="multiqueue",
         default="1",
     ),
-    *_LIMITS,
-    *_OFFLOADS,
+    *LIMITS,
+    *OFFLOADS,
 )
 
 
@@ -489,10 +359,10 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.NETWORK,
         icon="network",
         help="network",
-        nodes=lambda domain: list(domain.devices.interfaces),
+        nodes=listing(Devices.interfaces),
         options=_OPTIONS,
         summary=_summary,
-        name=lambda nic: f"Network card {nic.mac or ''}".strip(),
+        name=lambda nic: Phrase(N("Network card {}"), nic.mac or ""),
         identity=lambda nic: (nic.mac or "").lower(),
         keywords="ethernet interface internet lan nic adapter",
         add=_add,

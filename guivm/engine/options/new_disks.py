@@ -32,12 +32,16 @@ class NewDisk:
 
 @dataclass(frozen=True, slots=True)
 class CreatedDisk:
-    """An image that was made, and how to know it again: it is removed only while it is that very file."""
+    """An image that was made, and how to know it again: it is removed only while it is that very file.
+
+    ``pool``: the UUID of the storage pool in which libvirt made it; ``inode`` is 0 then where its file is not seen.
+    """
 
     path: str
     device: int
     inode: int
     secret_uuid: str = ""
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True)

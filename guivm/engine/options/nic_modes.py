@@ -8,9 +8,10 @@ unplugged, as QEMU has no card without a network. Other kinds are shown by libvi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from guivm.engine.options.devices import is_test
+from guivm.engine.options.nic_models import drop_virtio
 from guivm.engine.options.option import Item, N, Situation, Value
 from guivm.engine.options.port_forwards import drop_forwards
 from guivm.engine.xml.interface import Interface
@@ -21,6 +22,12 @@ FILTER_TYPES = frozenset({"network", "bridge", "ethernet"})
 BANDWIDTH_TYPES = frozenset({"network", "bridge", "direct", "ethernet"})
 MTU_TYPES = frozenset({"network", "bridge", "ethernet", "vhostuser"})
 DIRECT_MODES = ("vepa", "bridge", "private", "passthrough")
+
+
+def unless(types: frozenset[str], reason: str) -> Callable[[Situation, Interface], str]:
+    """``refusal`` of an option that only some of libvirt's types of connection have."""
+    return lambda _situation, nic: "" if nic.type in types else reason
+
 
 _PCI = re.compile(r"([0-9a-fA-F]{4}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})\.([0-7])", re.ASCII)
 
@@ -128,11 +135,7 @@ def _change_type(nic: Interface, new: str) -> None:
         nic.vlan.remove()
     if new == "hostdev":
         nic.model = nic.link_state = None
-        nic.rx_queue_size = nic.tx_queue_size = None
-        nic.ioeventfd = nic.event_idx = nic.rss = nic.rss_hash_report = None
-        nic.iommu = nic.ats = nic.packed = nic.page_per_vq = None
-        nic.host_offloads.remove()
-        nic.guest_offloads.remove()
+        drop_virtio(nic)
         nic.address.remove()
     elif old == "hostdev":
         nic.managed = nic.driver_name = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from guivm.engine.options.facts import HostFacts
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.node import XmlNode
 from guivm.engine.xml.properties import Child, Flag, Property
@@ -123,10 +124,14 @@ class HostPath:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A widget of its own in the window, found there by this name; on the command line a text, which ``form`` shows."""
+    """A widget of its own in the window, found there by this name; on the command line a text, which ``form`` shows.
+
+    ``labels``: words for single values, in lists of changes.
+    """
 
     name: str
     form: str = ""  # 'user, network:NAME'
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 Editor: TypeAlias = Switch | Choice | Number | Size | Line | Block | Secret | HostPath | Custom
@@ -231,7 +236,7 @@ class Resource(Generic[NodeT]):
     nodes: Callable[[DomainXml], Sequence[NodeT]]
     options: tuple[Option[NodeT], ...]
     summary: Callable[[Situation, NodeT], str]  # one line: "20 GiB, virtio"
-    name: Callable[[NodeT], str] | None = None  # "Drive vda"; None: the title
+    name: Callable[[NodeT], Phrase] | None = None  # "Drive vda"; None: the title
     identity: Callable[[NodeT], str] = _no_identity
     keywords: str = ""
     is_device: bool = True  # there may be none or several

@@ -7,6 +7,7 @@ from typing import Any
 
 from guivm.engine.options import catalogue
 from guivm.engine.options.option import Resource
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.values import Place
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.node import XmlNode
@@ -31,6 +32,12 @@ class Part:
     def device(self) -> str:
         """What :class:`Place` calls it: no two of a kind are called the same."""
         return (self.identity or str(self.index)) + self.suffix if self.resource.is_device else ""
+
+    @property
+    def name(self) -> Phrase:
+        """What people call it: "Processor", "Drive vda"."""
+        named: Phrase | None = self.resource.name(self.node) if self.resource.name is not None else None
+        return named.cleaned() if named else Phrase(self.resource.title)
 
     def place(self, option: str = "") -> Place:
         return Place(self.resource.id, self.device, option)

@@ -9,13 +9,18 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from guivm.engine.options.devices import dropping, may_have, words
+from guivm.engine.options.devices import dropping, may_have, with_present, words
 from guivm.engine.options.facts import HostFacts, HostPciDevice
 from guivm.engine.options.nic_modes import parse_pci
 from guivm.engine.options.option import Custom, Group, Item, N, Option, Resource, Situation, Switch, Value, stored
-from guivm.engine.options.passthrough import BOOT, device_option, named, of_type
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.options.passthrough import BOOT, add_device, device_option, free_items, named, of_type, summary
+from guivm.engine.xml.device import Rom
+from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.hostdev import HostDevice
+
+_ABSENT = N("The host does not have this device now.")
+_ABSENT_SHORT = N("the host does not have it now")
+_NO_IOMMU = N("The host's IOMMU is off: switch VT-d or AMD-Vi on in its firmware, and in the kernel's options.")
 
 
 def _get_pci(hostdev: HostDevice) -> Value | None:
@@ -51,7 +56,7 @@ def iommu_words(facts: HostFacts, address: str) -> str:
     """The IOMMU group of a device in one sentence."""
     mine = next((each for each in facts.pci_devices if each.address == address), None)
     if mine is None:
-        return N("The host does not have this device now.")
+        return _ABSENT
     if mine.iommu_group is None:
         return N("The host's IOMMU is off, so its memory could not be protected from the device.")
     others = group_members(facts, address)
@@ -71,24 +76,19 @@ def pci_items(situation: Situation, hostdev: HostDevice | None) -> Sequence[Item
             continue
         refusal = ""
         if device.iommu_group is None:
-            refusal = N(
-                "The host's IOMMU is off: switch VT-d or AMD-Vi on in its firmware, and in the kernel's options."
-            )
+            refusal = _NO_IOMMU
         elif device.used_by:
             refusal = f"“{device.used_by}” has it."
         note = words(device.class_label) + (". " if device.class_label else "") + iommu_words(facts, device.address)
         found.append(Item(device.address, f"{device.address} {device.label}".strip(), note, refusal))
-    present = None if hostdev is None else _get_pci(hostdev)
-    if present is not None and all(item.value != present for item in found):
-        found.append(Item(present, str(present), N("The host does not have this device now.")))
-    return found
+    return with_present(found, None if hostdev is None else _get_pci(hostdev), _ABSENT)
 
 
 def _pci_summary(situation: Situation, hostdev: HostDevice) -> str:
     address = str(_get_pci(hostdev) or "")
     device = next((each for each in situation.facts.pci_devices if each.address == address), None)
     if device is None:
-        return words(address, N("the host does not have it now"))
+        return words(address, _ABSENT_SHORT)
     group = f"IOMMU group {device.iommu_group}" if device.iommu_group is not None else N("no IOMMU")
     others = len(group_members(situation.facts, address))
     return words(device.label or address, group, f"{others} more in it" if others else "")
@@ -100,9 +100,8 @@ _HARMLESS = ("audio", "usb", "non-volatile", "display", "vga", "3d", "network", 
 def _free_pci(situation: Situation) -> list[str]:
     """Addresses to offer first: virtual functions and what is set aside for guests, then devices alone in a group."""
     facts = situation.facts
-    mine = {_get_pci(each) for each in situation.domain.devices.host_devices if each.type == "pci"}
     functions = {each.pci_address for each in facts.interfaces if each.is_virtual_function}
-    usable = {str(item.value) for item in pci_items(situation, None) if not item.refusal} - {str(each) for each in mine}
+    usable = {item.value for item in free_items(situation, "pci", pci_items(situation, None), _get_pci)}
 
     def rank(device: HostPciDevice) -> tuple[bool, bool, bool, int]:
         return (
@@ -120,8 +119,8 @@ def _add_pci(situation: Situation) -> HostDevice:
     free = _free_pci(situation)
     if not free:
         raise ValueError(N("The host has no free PCI device to give."))
-    hostdev = situation.domain.devices.host_devices.add()
-    hostdev.mode, hostdev.type, hostdev.managed = "subsystem", "pci", True
+    hostdev = add_device(situation.domain, "pci")
+    hostdev.managed = True
     _set_pci(hostdev, free[0])
     return hostdev
 
@@ -135,7 +134,7 @@ def _pci_refusal(situation: Situation) -> str:
     if not facts.pci_devices:
         return N("The host tells of no PCI devices.")
     if all(device.iommu_group is None for device in facts.pci_devices):
-        return N("The host's IOMMU is off: switch VT-d or AMD-Vi on in its firmware, and in the kernel's options.")
+        return _NO_IOMMU
     return "" if _free_pci(situation) else N("Every PCI device of the host that could be given is taken.")
 
 
@@ -159,15 +158,11 @@ def mdev_items(situation: Situation, hostdev: HostDevice | None) -> Sequence[Ite
     for device in situation.facts.mediated_devices:
         group = f"IOMMU group {device.iommu_group}" if device.iommu_group is not None else ""
         found.append(Item(device.uuid, device.label or device.uuid, words(f"part of {device.parent}", group)))
-    present = None if hostdev is None else _get_mdev(hostdev)
-    if present is not None and all(item.value != present for item in found):
-        found.append(Item(present, str(present), N("The host does not have this device now.")))
-    return found
+    return with_present(found, None if hostdev is None else _get_mdev(hostdev), _ABSENT)
 
 
-def _free_mdevs(situation: Situation) -> list[str]:
-    mine = {each.source.address.uuid for each in situation.domain.devices.host_devices if each.type == "mdev"}
-    return [each.uuid for each in situation.facts.mediated_devices if each.uuid not in mine]
+def _free_mdevs(situation: Situation) -> list[Item]:
+    return free_items(situation, "mdev", mdev_items(situation, None), _get_mdev)
 
 
 def _add_mdev(situation: Situation) -> HostDevice:
@@ -175,9 +170,9 @@ def _add_mdev(situation: Situation) -> HostDevice:
     free = _free_mdevs(situation)
     if not free:
         raise ValueError(N("The host has no free mediated device."))
-    hostdev = situation.domain.devices.host_devices.add()
-    hostdev.mode, hostdev.type, hostdev.managed, hostdev.model = "subsystem", "mdev", False, "vfio-pci"
-    _set_mdev(hostdev, free[0])
+    hostdev = add_device(situation.domain, "mdev")
+    hostdev.managed, hostdev.model = False, "vfio-pci"
+    _set_mdev(hostdev, free[0].value)
     return hostdev
 
 
@@ -190,13 +185,7 @@ def _mdev_refusal(situation: Situation) -> str:
 
 
 def _mdev_summary(situation: Situation, hostdev: HostDevice) -> str:
-    present = _get_mdev(hostdev)
-    label = next((item.label for item in mdev_items(situation, None) if item.value == present), "")
-    return words(label or str(present or ""), "" if label else N("the host does not have it now"))
-
-
-def _set_rom(hostdev: HostDevice, value: Value | None) -> None:
-    hostdev.rom.bar = None if value is None else bool(value)
+    return summary(mdev_items(situation, None), _get_mdev(hostdev), _ABSENT_SHORT)
 
 
 _PCI_OPTIONS = (
@@ -226,8 +215,7 @@ _PCI_OPTIONS = (
         N("Show its firmware"),
         N("Graphics cards need their ROM for the guest's first picture; switch off for one that hangs there."),
         Switch(None),
-        lambda hostdev: hostdev.rom.bar,
-        _set_rom,
+        *stored(Rom.bar, HostDevice.rom),
         more=True,
         keywords="rom bar option vbios",
     ),
@@ -269,11 +257,11 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=of_type("pci"),
         options=_PCI_OPTIONS,
         summary=_pci_summary,
-        name=named("PCI device", _get_pci),
+        name=named(N("PCI device {}"), _get_pci),
         identity=lambda hostdev: str(_get_pci(hostdev) or ""),
         keywords="pci pass-through passthrough vfio iommu gpu graphics card vt-d",
         add=_add_pci,
-        remove=dropping("host_devices"),
+        remove=dropping(Devices.host_devices),
         add_refusal=_pci_refusal,
         hotplug=True,
     ),
@@ -289,7 +277,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         identity=lambda hostdev: str(_get_mdev(hostdev) or ""),
         keywords="mdev vgpu gvt-g shared gpu pass-through passthrough",
         add=_add_mdev,
-        remove=dropping("host_devices"),
+        remove=dropping(Devices.host_devices),
         add_refusal=_mdev_refusal,
         hotplug=True,
     ),
@@ -323,6 +311,6 @@ RESOURCES: tuple[Resource[Any], ...] = (
         ),
         summary=lambda _situation, hostdev: words(hostdev.type, hostdev.source.adapter or hostdev.source.name),
         keywords="scsi pass-through passthrough",
-        remove=dropping("host_devices"),
+        remove=dropping(Devices.host_devices),
     ),
 )

@@ -7,18 +7,22 @@ from typing import Any
 
 from guivm.engine.options import channels, char_lines, folders, pci_devices, sound, tpm, usb_devices, watchdog
 from guivm.engine.options.devices import (
+    NO_SPICE,
     NO_USB,
     Known,
-    choice,
+    checked,
+    drop_virtio_options,
     dropping,
     first_offered,
+    has_spice,
     has_usb,
     is_x86,
     label_of,
     listing,
+    one_of,
     reader,
     required,
-    words,
+    when,
 )
 from guivm.engine.options.option import (
     Group,
@@ -35,7 +39,8 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.peripherals import InputDevice, RandomSource, SmartCard, Vsock
 
 _VIRTIO = (
@@ -81,7 +86,7 @@ def _set_input_bus(device: InputDevice, value: Value | None) -> None:
     device.address.remove()
     if bus != "virtio":
         device.model = None
-        device.iommu = device.ats = device.packed = device.page_per_vq = None
+        drop_virtio_options(device)
 
 
 def _add_input(situation: Situation) -> InputDevice:
@@ -128,9 +133,14 @@ _RNG_OPTIONS: tuple[Option[RandomSource], ...] = (
         "source",
         N("From"),
         N("Where the randomness comes from; both never run dry."),
-        choice(_SOURCES, reader(RandomSource.backend_model), path="rng/backendModel", default=None, more=False),
-        reader(RandomSource.backend_model),
-        _set_backend,
+        *one_of(
+            _SOURCES,
+            RandomSource.backend_model,
+            write=_set_backend,
+            path="rng/backendModel",
+            default=None,
+            more=False,
+        ),
         keywords="entropy urandom builtin",
     ),
     Option(
@@ -139,7 +149,7 @@ _RNG_OPTIONS: tuple[Option[RandomSource], ...] = (
         N("/dev/urandom is right for nearly everybody; /dev/hwrng is hardware and may be slow."),
         HostPath(PathKind.DEVICE),
         *required(RandomSource.backend_path, "/dev/urandom"),
-        shown=lambda _s, rng: rng.backend_model == "random",
+        shown=when(RandomSource.backend_model, "random"),
         more=True,
     ),
     Option(
@@ -166,8 +176,7 @@ _RNG_OPTIONS: tuple[Option[RandomSource], ...] = (
         "model",
         N("Model"),
         N("VirtIO in the form that the guest's driver knows."),
-        choice(_VIRTIO, reader(RandomSource.model), path="rng/model", default=None),
-        *required(RandomSource.model, "virtio"),
+        *one_of(_VIRTIO, RandomSource.model, needs="virtio", path="rng/model", default=None),
         more=True,
     ),
 )
@@ -182,9 +191,7 @@ _CARD_MODES = (
 
 
 def _card_refusal(situation: Situation, _card: SmartCard, mode: str) -> str:
-    if mode == "passthrough" and not any(each.type == "spice" for each in situation.domain.devices.graphics):
-        return N("It needs a SPICE display, and this VM has none.")
-    return ""
+    return NO_SPICE if mode == "passthrough" and not has_spice(situation.domain.devices) else ""
 
 
 def _set_card_mode(card: SmartCard, value: Value | None) -> None:
@@ -212,18 +219,14 @@ def _certificates_check(text: str) -> str:
 
 
 def _set_certificates(card: SmartCard, value: Value | None) -> None:
-    text = "cert1,cert2,cert3" if value is None else str(value)
-    problem = _certificates_check(text)
-    if problem:
-        raise ValueError(problem)
+    text = checked(_certificates_check, "cert1,cert2,cert3" if value is None else str(value))
     for certificate, name in zip(card.certificates, text.split(","), strict=False):
         certificate.name = name.strip()
 
 
 def _add_card(situation: Situation) -> SmartCard:
     card = situation.domain.devices.smart_cards.add()
-    has_spice = any(each.type == "spice" for each in situation.domain.devices.graphics)
-    _set_card_mode(card, "passthrough" if has_spice else "host")
+    _set_card_mode(card, "passthrough" if has_spice(situation.domain.devices) else "host")
     return card
 
 
@@ -265,14 +268,13 @@ _INPUT: Resource[InputDevice] = Resource(
     group=Group.PERIPHERALS,
     icon="mouse",
     help="input",
-    nodes=listing("inputs"),
+    nodes=listing(Devices.inputs),
     options=(
         Option(
             "type",
             N("Kind"),
             N("A tablet puts the guest's pointer where yours is; a mouse must be captured, and suits games."),
-            choice(_INPUTS, reader(InputDevice.type), default=None, refuse=_input_type_refusal),
-            *required(InputDevice.type, "tablet"),
+            *one_of(_INPUTS, InputDevice.type, needs="tablet", default=None, refuse=_input_type_refusal),
             keywords="tablet mouse keyboard pointer",
             refusal=lambda _s, device: (
                 N("A device of the host; add another one instead.") if device.type in ("evdev", "passthrough") else ""
@@ -282,11 +284,9 @@ _INPUT: Resource[InputDevice] = Resource(
             "bus",
             N("Bus"),
             N("USB is known everywhere and keeps the host a little busy; VirtIO does not, and needs a driver."),
-            choice(_INPUT_BUSES, reader(InputDevice.bus), refuse=_input_bus_refusal),
-            reader(InputDevice.bus),
-            _set_input_bus,
+            *one_of(_INPUT_BUSES, InputDevice.bus, write=_set_input_bus, refuse=_input_bus_refusal),
             keywords="usb virtio ps2",
-            shown=lambda _s, device: device.type not in ("evdev",),
+            shown=lambda _s, device: device.type != "evdev",
         ),
         Option(
             "source",
@@ -294,14 +294,14 @@ _INPUT: Resource[InputDevice] = Resource(
             N("The guest takes this keyboard or mouse for itself; both Ctrl keys together give it back."),
             HostPath(PathKind.DEVICE),
             *required(InputDevice.source_dev, "/dev/input/event0"),
-            shown=lambda _s, device: device.type == "evdev",
+            shown=when(InputDevice.type, "evdev"),
         ),
     ),
-    summary=lambda _s, device: words(label_of(_INPUTS, device.type), label_of(_INPUT_BUSES, device.bus)),
-    name=lambda device: label_of(_INPUTS, device.type) or N("Input device"),
+    summary=lambda _s, device: label_of(_INPUT_BUSES, device.bus),
+    name=lambda device: Phrase(label_of(_INPUTS, device.type) or N("Input device")),
     keywords="mouse tablet keyboard pointer cursor",
     add=_add_input,
-    remove=dropping("inputs"),
+    remove=dropping(Devices.inputs),
     hotplug=True,
 )
 
@@ -312,12 +312,12 @@ _SMALL: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="random",
         help="rng",
-        nodes=listing("rngs"),
+        nodes=listing(Devices.rngs),
         options=_RNG_OPTIONS,
         summary=lambda _s, rng: rng.backend_path or label_of(_SOURCES, rng.backend_model),
         keywords="entropy random rng urandom",
         add=_add_rng,
-        remove=dropping("rngs"),
+        remove=dropping(Devices.rngs),
         add_refusal=lambda situation: (
             N("This host's QEMU has none.") if situation.facts.offers_any("rng") is False else ""
         ),
@@ -329,15 +329,13 @@ _SMALL: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="smartcard",
         help="smartcard",
-        nodes=listing("smart_cards"),
+        nodes=listing(Devices.smart_cards),
         options=(
             Option(
                 "mode",
                 N("Card"),
                 N("Whose card the guest sees; whoever uses the guest can sign with it while it is in."),
-                choice(_CARD_MODES, reader(SmartCard.mode), default=None, refuse=_card_refusal),
-                reader(SmartCard.mode),
-                _set_card_mode,
+                *one_of(_CARD_MODES, SmartCard.mode, write=_set_card_mode, default=None, refuse=_card_refusal),
                 keywords="reader certificate spice ccid",
             ),
             Option(
@@ -347,13 +345,13 @@ _SMALL: tuple[Resource[Any], ...] = (
                 Line("cert1,cert2,cert3", 255, _certificates_check),
                 _get_certificates,
                 _set_certificates,
-                shown=lambda _s, card: card.mode == "host-certificates",
+                shown=when(SmartCard.mode, "host-certificates"),
             ),
         ),
         summary=lambda _s, card: label_of(_CARD_MODES, card.mode),
         keywords="ccid reader certificate sign",
         add=_add_card,
-        remove=dropping("smart_cards"),
+        remove=dropping(Devices.smart_cards),
         add_refusal=_add_card_refusal,
     ),
     Resource(
@@ -382,8 +380,7 @@ _SMALL: tuple[Resource[Any], ...] = (
                 "model",
                 N("Model"),
                 N("VirtIO in the form that the guest's driver knows."),
-                choice(_VIRTIO, reader(Vsock.model)),
-                *stored(Vsock.model),
+                *one_of(_VIRTIO, Vsock.model),
                 more=True,
             ),
         ),

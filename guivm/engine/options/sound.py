@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from guivm.engine.options.devices import (
+    NO_SPICE,
     NO_USB,
     Known,
     choice,
     devices_of,
+    dropping,
     free_number,
+    has_spice,
     has_usb,
     label_of,
-    reader,
+    listing,
+    one_of,
     since,
+    when,
+    with_present,
     words,
 )
 from guivm.engine.options.option import (
@@ -31,8 +37,9 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.audio import Audio, Sound
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.domain import Devices, DomainXml
 
 MODELS = (
     Known("ich9", N("Intel HD Audio (ICH9)"), N("Every system of today knows it.")),
@@ -98,13 +105,9 @@ def _backend_words(audio: Audio) -> str:
 
 
 def _audio_items(situation: Situation, sound: Sound) -> Sequence[Item]:
-    found = [Item(None, N("The first"))]
-    found += [
-        Item(audio.id, _backend_words(audio)) for audio in situation.domain.devices.audios if audio.id is not None
-    ]
-    if sound.audio_id is not None and all(item.value != sound.audio_id for item in found):
-        found.append(Item(sound.audio_id, str(sound.audio_id)))
-    return found
+    outputs = [each for each in situation.domain.devices.audios if each.id is not None]
+    found = [Item(None, N("The first")), *(Item(each.id, _backend_words(each)) for each in outputs)]
+    return with_present(found, sound.audio_id)
 
 
 _SOUND_OPTIONS: tuple[Option[Sound], ...] = (
@@ -112,9 +115,7 @@ _SOUND_OPTIONS: tuple[Option[Sound], ...] = (
         "model",
         N("Model"),
         N("Which sound card the guest sees: HD Audio for today's systems, the others for old ones."),
-        choice(MODELS, reader(Sound.model), path="sound/model", default=None, refuse=_model_refusal),
-        reader(Sound.model),
-        _set_model,
+        *one_of(MODELS, Sound.model, write=_set_model, path="sound/model", default=None, refuse=_model_refusal),
         keywords="hda ac97 card",
     ),
     Option(
@@ -125,7 +126,7 @@ _SOUND_OPTIONS: tuple[Option[Sound], ...] = (
         _get_codec,
         _set_codec,
         more=True,
-        shown=lambda _s, sound: sound.model in ("ich6", "ich9"),
+        shown=when(Sound.model, "ich6", "ich9"),
         keywords="microphone speaker duplex",
     ),
     Option(
@@ -144,8 +145,8 @@ _SOUND_OPTIONS: tuple[Option[Sound], ...] = (
 
 
 def _backend_refusal(situation: Situation, _audio: Audio, backend: str) -> str:
-    if backend == "spice" and not any(each.type == "spice" for each in situation.domain.devices.graphics):
-        return N("It needs a SPICE display, and this VM has none.")
+    if backend == "spice" and not has_spice(situation.domain.devices):
+        return NO_SPICE
     if backend in ("pulseaudio", "pipewire") and not situation.facts.is_session:
         return N("The system's virtual machines do not run as you, so they cannot reach your sound.")
     return since(situation, 9, 10, N("It needs libvirt 9.10.")) if backend == "pipewire" else ""
@@ -166,9 +167,7 @@ _AUDIO_OPTIONS: tuple[Option[Audio], ...] = (
         "type",
         N("Goes to"),
         N("Where the guest's sound is played on the host; over VNC this program plays it wherever you are."),
-        choice(BACKENDS, reader(Audio.type), path="audio/type", default=None, refuse=_backend_refusal),
-        reader(Audio.type),
-        _set_backend,
+        *one_of(BACKENDS, Audio.type, write=_set_backend, path="audio/type", default=None, refuse=_backend_refusal),
         keywords="pulseaudio pipewire alsa jack spice backend driver",
     ),
     Option(
@@ -177,7 +176,7 @@ _AUDIO_OPTIONS: tuple[Option[Audio], ...] = (
         N("A WAV file that grows while the guest plays; it is overwritten at each start."),
         HostPath(PathKind.NEW_FILE, ("WAV (*.wav)",)),
         *stored(Audio.path),
-        shown=lambda _s, audio: audio.type == "file",
+        shown=when(Audio.type, "file"),
         default=N("qemu.wav, where QEMU runs"),
     ),
     Option(
@@ -187,7 +186,7 @@ _AUDIO_OPTIONS: tuple[Option[Audio], ...] = (
         Line(),
         *stored(Audio.server_name),
         more=True,
-        shown=lambda _s, audio: audio.type == "pulseaudio",
+        shown=when(Audio.type, "pulseaudio"),
         default=N("the usual one"),
     ),
 )
@@ -197,10 +196,6 @@ def _add_sound(situation: Situation) -> Sound:
     sound = situation.domain.devices.sounds.add()
     sound.model = "ich9"
     return sound
-
-
-def _remove_sound(domain: DomainXml, sound: Sound) -> None:
-    domain.devices.sounds.remove(sound)
 
 
 def _add_audio(situation: Situation) -> Audio:
@@ -232,12 +227,12 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="sound",
         help="sound",
-        nodes=lambda domain: list(domain.devices.sounds),
+        nodes=listing(Devices.sounds),
         options=_SOUND_OPTIONS,
         summary=_sound_summary,
         keywords="audio speaker microphone hda ac97",
         add=_add_sound,
-        remove=_remove_sound,
+        remove=dropping(Devices.sounds),
     ),
     Resource(
         id="audio",
@@ -245,10 +240,10 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="sound",
         help="sound",
-        nodes=lambda domain: list(domain.devices.audios),
+        nodes=listing(Devices.audios),
         options=_AUDIO_OPTIONS,
         summary=lambda _situation, audio: label_of(BACKENDS, audio.type),
-        name=lambda audio: f"Sound output {audio.id or 1}",
+        name=lambda audio: Phrase(N("Sound output {}"), str(audio.id or 1)),
         identity=lambda audio: str(audio.id or ""),
         keywords="audio backend pulseaudio pipewire alsa",
         add=_add_audio,

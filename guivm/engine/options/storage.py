@@ -29,6 +29,7 @@ from guivm.engine.options.option import (
     Switch,
     stored,
 )
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.domain import Devices, DomainXml
 
@@ -171,7 +172,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=_of_kind("disk", "lun"),
         options=disk_options.OPTIONS,
         summary=_summary,
-        name=lambda disk: f"Drive {disk.target_dev or ''}".strip(),
+        name=lambda disk: Phrase(N("Drive {}"), disk.target_dev or ""),
         identity=_identity,
         keywords="drive hard disk storage image qcow2 raw volume",
         add=_add_disk,
@@ -188,7 +189,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=_of_kind("cdrom"),
         options=_medium_options(floppy=False),
         summary=_summary,
-        name=lambda disk: f"CD drive {disk.target_dev or ''}".strip(),
+        name=lambda disk: Phrase(N("CD drive {}"), disk.target_dev or ""),
         identity=_identity,
         keywords="dvd optical iso eject insert medium",
         add=_add_cd,
@@ -204,7 +205,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=_of_kind("floppy"),
         options=_medium_options(floppy=True),
         summary=_summary,
-        name=lambda disk: f"Floppy drive {disk.target_dev or ''}".strip(),
+        name=lambda disk: Phrase(N("Floppy drive {}"), disk.target_dev or ""),
         identity=_identity,
         keywords="diskette fda eject",
         add=_add_floppy,

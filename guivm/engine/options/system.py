@@ -8,6 +8,7 @@ from typing import Any
 
 from guivm.engine.options import clock, hyperv
 from guivm.engine.options.boot import BOOT
+from guivm.engine.options.facts import OnHostShutdown
 from guivm.engine.options.firmware import (
     FIRMWARE_WORDS,
     get_firmware,
@@ -124,6 +125,24 @@ def _uuid_refusal(_situation: Situation, _domain: DomainXml) -> str:
     return N("The UUID is what a machine is known by; it never changes. A clone gets its own.")
 
 
+_ON_SHUTDOWN = {
+    OnHostShutdown.SAVE: N("Its memory is saved, and it goes on at its next start"),
+    OnHostShutdown.SHUT_DOWN: N("It is asked to shut down"),
+    OnHostShutdown.OFF: N("It is ended, as by pulling its plug"),
+}
+
+
+def _on_shutdown_items(situation: Situation, _domain: DomainXml) -> Sequence[Item]:
+    known = situation.facts.on_shutdown
+    return (Item(None, N("As the host does") if known is None else _ON_SHUTDOWN[known]),)
+
+
+def _on_shutdown_refusal(situation: Situation, _domain: DomainXml) -> str:
+    if situation.facts.is_session:
+        return N("libvirt keeps this for all machines of a user, not for one: see the help of this page.")
+    return N("libvirt keeps this for all machines of a host, not for one: see the help of this page.")
+
+
 def _get_uuid(domain: DomainXml) -> Value | None:
     return domain.uuid
 
@@ -195,7 +214,7 @@ SYSTEM: Resource[DomainXml] = Resource(
                 "BIOS starts anything old, UEFI is what today's PCs have, and Secure Boot starts only signed systems "
                 "(Windows 11 asks for it); a system installed under one seldom starts under the other."
             ),
-            Custom("firmware", "bios, uefi, uefi-secure"),
+            Custom("firmware", "bios, uefi, uefi-secure", tuple(FIRMWARE_WORDS.items())),
             get_firmware,
             set_firmware,
             default=N("the machine's own (BIOS on PCs)"),
@@ -256,6 +275,18 @@ SYSTEM: Resource[DomainXml] = Resource(
             live=True,
             default=N("Switch off"),
             keywords="on_crash panic dump core blue screen",
+        ),
+        Option(
+            "host-shutdown",
+            N("When the host shuts down"),
+            N("What becomes of the machine if it runs then; a machine that is saved loses nothing, and needs room."),
+            Choice(_on_shutdown_items),
+            lambda _domain: None,
+            _set_nothing,
+            more=True,
+            default=N("As the host does"),
+            keywords="libvirt-guests autostart suspend save computer switched off",
+            refusal=_on_shutdown_refusal,
         ),
         Option(
             "sleep",

@@ -47,6 +47,8 @@ def show(
         label = next((i.label for i in option.editor.items(situation, node) if _is_same(i.value, value)), "")
         if label:
             return clean_line(label, _LIMIT)
+    if isinstance(option.editor, Custom) and situation is not None and value is not None:
+        value = dict(option.editor.labels).get(str(value), value)
     if value is None:
         return _default_words(option)
     match option.editor:
@@ -94,7 +96,8 @@ def parse(
             if not word.startswith("/"):
                 raise ValueError(N("Give the whole path, beginning with “/”."))
             return word
-    return word  # Custom
+        case Custom(labels=labels):
+            return next((value for value, label in labels if label.lower() == lowered), word)
 
 
 def _is_same(a: Value | None, b: Value | None) -> bool:

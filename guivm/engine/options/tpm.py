@@ -6,18 +6,19 @@ from typing import Any
 
 from guivm.engine.options.devices import (
     Known,
-    choice,
     dropping,
     first_offered,
     is_x86,
     label_of,
     listing,
-    reader,
+    one_of,
     required,
     since,
+    when,
     words,
 )
 from guivm.engine.options.option import Group, HostPath, N, Option, PathKind, Resource, Situation, Switch, Value, stored
+from guivm.engine.xml.domain import Devices
 from guivm.engine.xml.peripherals import Tpm
 
 _TPM_MODELS = (
@@ -93,26 +94,19 @@ def _tpm_refusal(situation: Situation) -> str:
     return "" if has_any else N("The host lacks the program swtpm, which emulates a TPM; install it there.")
 
 
-def _is_backend(backend: str) -> Any:
-    return lambda _situation, tpm: tpm.backend_type == backend
-
-
 _TPM_OPTIONS: tuple[Option[Tpm], ...] = (
     Option(
         "backend",
         N("Kind"),
         N("An emulated TPM moves with the VM and is as safe as the host's disk; the real one belongs to one VM alone."),
-        choice(_TPM_BACKENDS, reader(Tpm.backend_type), default=None, refuse=_tpm_backend_refusal),
-        reader(Tpm.backend_type),
-        _set_tpm_backend,
+        *one_of(_TPM_BACKENDS, Tpm.backend_type, write=_set_tpm_backend, default=None, refuse=_tpm_backend_refusal),
         keywords="swtpm passthrough emulator",
     ),
     Option(
         "model",
         N("Interface"),
         N("How the guest talks to it: CRB for today's systems, TIS for older ones."),
-        choice(_TPM_MODELS, reader(Tpm.model), path="tpm/model", refuse=_tpm_model_refusal),
-        *stored(Tpm.model),
+        *one_of(_TPM_MODELS, Tpm.model, path="tpm/model", refuse=_tpm_model_refusal),
         more=True,
         keywords="crb tis",
     ),
@@ -120,10 +114,8 @@ _TPM_OPTIONS: tuple[Option[Tpm], ...] = (
         "version",
         N("Version"),
         N("Windows 11 wants 2.0; a guest cannot take its secrets from one version to the other."),
-        choice(_TPM_VERSIONS, path="tpm/backendVersion"),
-        reader(Tpm.backend_version),
-        _set_tpm_version,
-        shown=_is_backend("emulator"),
+        *one_of(_TPM_VERSIONS, Tpm.backend_version, write=_set_tpm_version, path="tpm/backendVersion"),
+        shown=when(Tpm.backend_type, "emulator"),
         keywords="1.2 2.0",
     ),
     Option(
@@ -132,7 +124,7 @@ _TPM_OPTIONS: tuple[Option[Tpm], ...] = (
         N("They stay when a VM that exists only while it runs is gone; delete them yourself then."),
         Switch(None),
         *stored(Tpm.persistent_state),
-        shown=_is_backend("emulator"),
+        shown=when(Tpm.backend_type, "emulator"),
         more=True,
     ),
     Option(
@@ -141,7 +133,7 @@ _TPM_OPTIONS: tuple[Option[Tpm], ...] = (
         N("The TPM that the host gives away."),
         HostPath(PathKind.DEVICE),
         *required(Tpm.device_path, "/dev/tpm0"),
-        shown=_is_backend("passthrough"),
+        shown=when(Tpm.backend_type, "passthrough"),
     ),
     Option(
         "socket",
@@ -149,7 +141,7 @@ _TPM_OPTIONS: tuple[Option[Tpm], ...] = (
         N("Where the program that plays the TPM listens; the VM starts only when it is there."),
         HostPath(PathKind.FILE),
         *required(Tpm.source_path, "/run/swtpm/sock"),
-        shown=_is_backend("external"),
+        shown=when(Tpm.backend_type, "external"),
     ),
 )
 
@@ -160,12 +152,12 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="tpm",
         help="tpm",
-        nodes=listing("tpms"),
+        nodes=listing(Devices.tpms),
         options=_TPM_OPTIONS,
         summary=lambda _s, tpm: words(label_of(_TPM_BACKENDS, tpm.backend_type), tpm.backend_version),
         keywords="trusted platform module swtpm bitlocker windows 11 security",
         add=_add_tpm,
-        remove=dropping("tpms"),
+        remove=dropping(Devices.tpms),
         add_refusal=_tpm_refusal,
     ),
 )

@@ -10,22 +10,24 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from guivm.engine.options import passthrough
 from guivm.engine.options.devices import (
     NO_USB,
     Known,
-    choice,
     dropping,
+    has_spice,
     has_usb,
     label_of,
+    listing,
     may_have,
-    reader,
-    required,
-    words,
+    one_of,
+    with_present,
 )
 from guivm.engine.options.facts import HostUsbDevice
-from guivm.engine.options.option import Custom, Group, Item, N, Option, Resource, Situation, Value, stored
-from guivm.engine.options.passthrough import BOOT, device_option, named, of_type
+from guivm.engine.options.option import Custom, Group, Item, N, Option, Resource, Situation, Value
+from guivm.engine.options.passthrough import BOOT, add_device, device_option, named, of_type
 from guivm.engine.xml.chardev import RedirectedUsb
+from guivm.engine.xml.domain import Devices
 from guivm.engine.xml.hostdev import HostDevice, HostDeviceSource
 
 _USB = re.compile(
@@ -71,24 +73,21 @@ def usb_items(situation: Situation, hostdev: HostDevice | None) -> Sequence[Item
     kinds = [usb_text(device) for device in devices]
     found = []
     for device, kind in zip(devices, kinds, strict=True):
-        text = usb_text(device, by_place=kinds.count(kind) > 1)
+        has_twin = kinds.count(kind) > 1
+        text, place = usb_text(device, by_place=has_twin), f"bus {device.bus}, device {device.device}"
+        label = (device.label or kind) + (f" ({place})" if has_twin else "")
         refusal = f"“{device.used_by}” has it." if device.used_by else ""
-        found.append(Item(text, device.label or text, f"{kind}, bus {device.bus}, device {device.device}", refusal))
-    present = None if hostdev is None else _get_usb(hostdev)
-    if present is not None and all(item.value != present for item in found):
-        found.append(Item(present, str(present), N("Not plugged in now.")))
-    return found
+        found.append(Item(text, label, f"{kind}, {place}", refusal))
+    return with_present(found, None if hostdev is None else _get_usb(hostdev), N("Not plugged in now."))
 
 
 def _usb_summary(situation: Situation, hostdev: HostDevice) -> str:
-    present = _get_usb(hostdev)
-    label = next((item.label for item in usb_items(situation, None) if item.value == present), "")
-    return words(label or str(present or N("none")), "" if label else N("not plugged in now"))
+    present = _get_usb(hostdev) or N("none")
+    return passthrough.summary(usb_items(situation, None), present, N("not plugged in now"))
 
 
 def _free_usb(situation: Situation) -> list[Item]:
-    mine = {_get_usb(each) for each in situation.domain.devices.host_devices if each.type == "usb"}
-    return [item for item in usb_items(situation, None) if not item.refusal and item.value not in mine]
+    return passthrough.free_items(situation, "usb", usb_items(situation, None), _get_usb)
 
 
 def _add_usb(situation: Situation) -> HostDevice:
@@ -96,8 +95,8 @@ def _add_usb(situation: Situation) -> HostDevice:
     free = _free_usb(situation)
     if not free:
         raise ValueError(N("No free USB device is plugged into the host."))
-    hostdev = situation.domain.devices.host_devices.add()
-    hostdev.mode, hostdev.type, hostdev.managed = "subsystem", "usb", True
+    hostdev = add_device(situation.domain, "usb")
+    hostdev.managed = True
     _set_usb(hostdev, free[0].value)
     return hostdev
 
@@ -122,16 +121,6 @@ _RESETS = (
     Known("uninitialized", N("Once")),
     Known("off", N("Never"), N("For devices that do not survive it.")),
 )
-_POLICY: Option[HostDevice] = Option(
-    "startup-policy",
-    N("If it is not there"),
-    N("Whether the VM starts without the device."),
-    choice(_POLICIES, default=N("Do not start")),
-    *stored(HostDeviceSource.startup_policy, HostDevice.source),
-    more=True,
-)
-
-
 _USB_OPTIONS = (
     device_option(
         Custom("usb-device", "046d:c52b, 046d:c52b@1.4 for one of two alike"),
@@ -139,18 +128,25 @@ _USB_OPTIONS = (
         _get_usb,
         _set_usb,
     ),
-    _POLICY,
+    Option(
+        "startup-policy",
+        N("If it is not there"),
+        N("Whether the VM starts without the device."),
+        *one_of(_POLICIES, HostDeviceSource.startup_policy, HostDevice.source, default=N("Do not start")),
+        more=True,
+    ),
     Option(
         "guest-reset",
         N("The guest may reset it"),
         N("Some devices hang when they are reset a second time."),
-        choice(_RESETS),
-        *stored(HostDeviceSource.guest_reset, HostDevice.source),
+        *one_of(_RESETS, HostDeviceSource.guest_reset, HostDevice.source),
         more=True,
         keywords="reset",
     ),
     BOOT,
 )
+
+
 # --- USB of the viewer's computer -------------------------------------------------------------------------
 
 _REDIRECTIONS = (
@@ -162,7 +158,7 @@ _REDIRECTIONS = (
 def _redirection_refusal(situation: Situation, _node: RedirectedUsb | None, kind: str = "spicevmc") -> str:
     if not has_usb(situation.domain):
         return NO_USB
-    if kind == "spicevmc" and not any(each.type == "spice" for each in situation.domain.devices.graphics):
+    if kind == "spicevmc" and not has_spice(situation.domain.devices):
         return N("Only SPICE hands USB devices on, and this VM has no SPICE display.")
     return ""
 
@@ -195,11 +191,11 @@ RESOURCES: tuple[Resource[Any], ...] = (
         nodes=of_type("usb"),
         options=_USB_OPTIONS,
         summary=_usb_summary,
-        name=named("USB device", _get_usb),
+        name=named(N("USB device {}"), _get_usb),
         identity=lambda hostdev: str(_get_usb(hostdev) or ""),
         keywords="usb pass-through passthrough stick webcam printer",
         add=_add_usb,
-        remove=dropping("host_devices"),
+        remove=dropping(Devices.host_devices),
         add_refusal=_usb_refusal,
         hotplug=True,
     ),
@@ -209,22 +205,26 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="usb",
         help="usb",
-        nodes=lambda domain: list(domain.devices.redirected_usbs),
+        nodes=listing(Devices.redirected_usbs),
         options=(
             Option(
                 "type",
                 N("Comes from"),
                 N("Each redirection has room for one USB device of the viewer's computer, wherever that is."),
-                choice(_REDIRECTIONS, reader(RedirectedUsb.type), default=None, refuse=_redirection_refusal),
-                required(RedirectedUsb.type, "spicevmc")[0],
-                _set_redirection,
+                *one_of(
+                    _REDIRECTIONS,
+                    RedirectedUsb.type,
+                    write=_set_redirection,
+                    default=None,
+                    refuse=_redirection_refusal,
+                ),
                 keywords="spice usbredir",
             ),
         ),
         summary=lambda _situation, node: label_of(_REDIRECTIONS, node.type),
         keywords="usb redirection spice usbredir remote",
         add=_add_redirection,
-        remove=lambda domain, node: domain.devices.redirected_usbs.remove(node),
+        remove=dropping(Devices.redirected_usbs),
         add_refusal=lambda situation: _redirection_refusal(situation, None),
         hotplug=True,
     ),

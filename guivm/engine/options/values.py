@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import shlex
 from dataclasses import dataclass
 
 from guivm.engine.options.facts import HostFacts
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.types import VmKey
 
 
@@ -19,13 +21,54 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class EditFix:
+    """One edit that mends a problem. ``place``: of the option that gets ``value``, not always the one that is wrong."""
+
+    place: Place
+    value: str | int | bool | None
+    label: Phrase  # "Use 12 GiB"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessFix:
+    """Rights on files of ours that mend a problem: an entry for one user in their access control lists (``user``), or
+    else bits of their modes (``user`` is empty then).
+
+    ``rights``: as the tool takes them: "x" or "rw" for setfacl, "o+x" for chmod. ``paths``: absolute, outermost first.
+    """
+
+    user: str
+    rights: str
+    paths: tuple[str, ...]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The program that is run, and its arguments; no shell sees them."""
+        if self.user:
+            return ("setfacl", "-m", f"u:{self.user}:{self.rights}", "--", *self.paths)
+        return ("chmod", self.rights, "--", *self.paths)
+
+    @property
+    def command(self) -> str:
+        """The same for people, as a shell would take it."""
+        return shlex.join(self.arguments)
+
+    @property
+    def undo(self) -> str:
+        """What takes it back. (The paths had no such entry, or none of these bits, before.)"""
+        if self.user:
+            return shlex.join(("setfacl", "-x", f"u:{self.user}", "--", *self.paths))
+        return shlex.join(("chmod", self.rights.replace("+", "-"), "--", *self.paths))
+
+
+@dataclass(frozen=True, slots=True)
 class SettingProblem:
-    """One sentence to show beside an option. ``fix``: a label when :attr:`fix_xml` mends it."""
+    """One sentence to show beside an option. ``fix``: what mends it when the person agrees."""
 
     place: Place
     message: str
     is_warning: bool = False
-    fix: str = ""
+    fix: EditFix | AccessFix | None = None
     command: str = ""  # what the person could run where we must not ("sudo setfacl …")
 
 
@@ -42,7 +85,7 @@ class Change:
 
     place: Place
     kind: ChangeKind
-    device: str  # "Drive vda"
+    device: Phrase  # "Drive vda"
     label: str  # "Cache"; empty for a whole device
     old: str
     new: str

@@ -6,7 +6,21 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from guivm.engine.options.devices import Known, choice, devices_of, first_offered, label_of, may_have, reader, words
+from guivm.engine.options.devices import (
+    Known,
+    devices_of,
+    drop_virtio_options,
+    first_offered,
+    label_of,
+    listing,
+    may_have,
+    one_of,
+    reader,
+    same,
+    when,
+    with_present,
+    words,
+)
 from guivm.engine.options.option import (
     Choice,
     Group,
@@ -22,7 +36,7 @@ from guivm.engine.options.option import (
     Value,
     stored,
 )
-from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.domain import Devices, DomainXml
 from guivm.engine.xml.graphics import Graphics
 from guivm.engine.xml.video import Video
 
@@ -50,7 +64,7 @@ def _video_refusal(situation: Situation, video: Video, model: str) -> str:
     cards = situation.domain.devices.videos
     if model == "none" and len(cards) > 1:
         return N("This VM has another graphics card; remove it first.")
-    is_first = len(cards) == 0 or cards[0].find() is video.find()
+    is_first = len(cards) == 0 or same(cards[0], video)
     if not is_first and model not in _SECONDARY:
         return N("Only VirtIO and QXL can be a second card.")
     return ""
@@ -58,7 +72,7 @@ def _video_refusal(situation: Situation, video: Video, model: str) -> str:
 
 def _set_video_model(video: Video, value: Value | None) -> None:
     """What only the old model had goes: its memory, its heads, 3D."""
-    model = None if value is None else str(value)
+    model = "vga" if value is None else str(value)
     if model == video.model:
         return
     if video.accel_3d:
@@ -73,7 +87,7 @@ def _set_video_model(video: Video, value: Value | None) -> None:
     if model in ("none", "ramfb"):
         video.primary = None
     if model != "virtio":
-        video.iommu = video.ats = video.packed = video.page_per_vq = None
+        drop_virtio_options(video)
         video.driver_name = None
     video.address.remove()
     video.model = model
@@ -115,15 +129,16 @@ def _set_node(video: Video, value: Value | None) -> None:
 
 
 def _node_items(situation: Situation, video: Video) -> Sequence[Item]:
-    found = [Item(None, N("The host's first"))]
-    found += [Item(node.path, node.label or node.path) for node in situation.facts.render_nodes]
-    present = _get_node(video)
-    if present is not None and all(item.value != present for item in found):
-        found.append(Item(present, str(present)))
-    return found
+    nodes = (Item(node.path, node.label or node.path) for node in situation.facts.render_nodes)
+    return with_present([Item(None, N("The host's first")), *nodes], _get_node(video))
 
 
 _RESOLUTIONS = ("1024x768", "1280x720", "1280x800", "1366x768", "1600x900", "1920x1080", "2560x1440", "3840x2160")
+
+
+def _resolution_items(_situation: Situation, video: Video) -> Sequence[Item]:
+    known = [Item(text, text.replace("x", " × ")) for text in _RESOLUTIONS]
+    return with_present([Item(None, N("The guest's choice")), *known], _get_resolution(video))
 
 
 def _get_resolution(video: Video) -> Value | None:
@@ -146,10 +161,6 @@ def _set_framebuffer(video: Video, value: Value | None) -> None:
     video.video_memory_kib = None if value is None else int(value)
 
 
-def _model_is(*models: str) -> Any:
-    return lambda _situation, video: video.model in models
-
-
 _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
     Option(
         "model",
@@ -158,9 +169,9 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
             "Which graphics card the guest sees: VirtIO is best with today's systems, VGA shows something on every "
             "one. Another model gives up memory, screens and 3D of the old one."
         ),
-        choice(MODELS, reader(Video.model), path="video/modelType", default=None, refuse=_video_refusal),
-        reader(Video.model),
-        lambda video, value: _set_video_model(video, "vga" if value is None else value),
+        *one_of(
+            MODELS, Video.model, write=_set_video_model, path="video/modelType", default=None, refuse=_video_refusal
+        ),
         keywords="graphics card gpu virtio qxl vga",
     ),
     Option(
@@ -169,7 +180,7 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
         N("How many screens the guest may have; each costs memory, and the guest decides which it uses."),
         Number(1, 16),
         *stored(Video.heads),
-        shown=_model_is(*_HEADED),
+        shown=when(Video.model, *_HEADED),
         keywords="monitors heads multi screen",
         default="1",
     ),
@@ -177,19 +188,10 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
         "resolution",
         N("Preferred resolution"),
         N("What the guest starts with; its driver may change it at any time, and follows the window where it can."),
-        Choice(
-            lambda _s, video: (
-                Item(None, N("The guest's choice")),
-                *(
-                    Item(text, text.replace("x", " × "))
-                    for text in dict.fromkeys((*_RESOLUTIONS, *filter(None, (str(_get_resolution(video) or ""),))))
-                ),
-            ),
-            free=True,
-        ),
+        Choice(_resolution_items, free=True),
         _get_resolution,
         _set_resolution,
-        shown=_model_is(*_SIZED),
+        shown=when(Video.model, *_SIZED),
         keywords="resolution size width height edid",
     ),
     Option(
@@ -200,9 +202,9 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
             "close to the host's driver, and cannot be saved or moved. Adds a display that draws without a window."
         ),
         Switch(False),
-        *stored(Video.accel_3d)[:1],
+        reader(Video.accel_3d),
         _set_accel,
-        shown=_model_is("virtio"),
+        shown=when(Video.model, "virtio"),
         refusal=_accel_refusal,
         keywords="opengl virgl 3d gpu acceleration gl",
     ),
@@ -223,7 +225,7 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
         N("Bounds the resolution: 16 MiB suffice for 2560 × 1600; more is wasted on one screen."),
         Size(SizeUnit.KIB, minimum=1024, maximum=1 << 21),
         *stored(Video.vram_kib),
-        shown=_model_is(*_WITH_MEMORY),
+        shown=when(Video.model, *_WITH_MEMORY),
         more=True,
         keywords="vram vgamem",
         default=N("libvirt's choice"),
@@ -233,9 +235,9 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
         N("Picture memory"),
         N("QXL's memory for the picture of one screen; a power of two."),
         Size(SizeUnit.KIB, minimum=1024, maximum=1 << 21),
-        *stored(Video.video_memory_kib)[:1],
+        reader(Video.video_memory_kib),
         _set_framebuffer,
-        shown=_model_is("qxl"),
+        shown=when(Video.model, "qxl"),
         more=True,
         keywords="vgamem",
         default=N("libvirt's choice"),
@@ -246,7 +248,7 @@ _VIDEO_OPTIONS: tuple[Option[Video], ...] = (
         N("QXL's memory for what is to be drawn; more helps with several large screens."),
         Size(SizeUnit.KIB, minimum=1024, maximum=1 << 21),
         *stored(Video.ram_kib),
-        shown=_model_is("qxl"),
+        shown=when(Video.model, "qxl"),
         more=True,
         default=N("libvirt's choice"),
     ),
@@ -293,7 +295,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.DISPLAY,
         icon="video-card",
         help="video",
-        nodes=lambda domain: list(domain.devices.videos),
+        nodes=listing(Devices.videos),
         options=_VIDEO_OPTIONS,
         summary=_video_summary,
         keywords="gpu vga screen monitor 3d opengl",

@@ -6,17 +6,20 @@ from typing import Any
 
 from guivm.engine.options.devices import (
     Known,
-    choice,
+    arch_of,
     dropping,
+    is_q35,
     is_x86,
     label_of,
     listing,
     may_have,
-    reader,
+    one_of,
+    replacing,
     since,
     words,
 )
-from guivm.engine.options.option import Group, N, Option, Resource, Situation, Value, stored
+from guivm.engine.options.option import Group, N, Option, Resource, Situation
+from guivm.engine.xml.domain import Devices
 from guivm.engine.xml.peripherals import Panic, Watchdog
 
 _WATCHDOGS = (
@@ -37,30 +40,20 @@ _ACTIONS = (
 
 
 def _watchdog_model_refusal(situation: Situation, _watchdog: Watchdog, model: str) -> str:
-    machine, x86 = situation.domain.os.machine or "", is_x86(situation)
-    arch = situation.domain.os.arch or situation.facts.capabilities.arch
     if model == "itco":
-        if "q35" not in machine:
+        if not is_q35(situation.domain):
             return N("Only q35 machines have it.")
         return since(situation, 9, 1, N("It needs libvirt 9.1."))
-    if model == "ib700" and (not x86 or "q35" in machine):
+    if model == "ib700" and (not is_x86(situation) or is_q35(situation.domain)):
         return N("Only older PCs (i440FX) have it.")
-    if (model == "diag288") != (arch == "s390x"):
+    if (model == "diag288") != (arch_of(situation) == "s390x"):
         return N("This kind of machine has none.")
     return ""
 
 
-def _set_watchdog_model(watchdog: Watchdog, value: Value | None) -> None:
-    model = "i6300esb" if value is None else str(value)
-    if model != watchdog.model:
-        watchdog.address.remove()
-        watchdog.model = model
-
-
 def _add_watchdog(situation: Situation) -> Watchdog:
-    arch = situation.domain.os.arch or situation.facts.capabilities.arch
     watchdog = situation.domain.devices.watchdogs.add()
-    watchdog.model, watchdog.action = "diag288" if arch == "s390x" else "i6300esb", "reset"
+    watchdog.model, watchdog.action = "diag288" if arch_of(situation) == "s390x" else "i6300esb", "reset"
     return watchdog
 
 
@@ -74,7 +67,7 @@ _PANICS = (
 
 
 def _panic_model_refusal(situation: Situation, panic: Panic | None, model: str) -> str:
-    arch = situation.domain.os.arch or situation.facts.capabilities.arch
+    arch = arch_of(situation)
     has_it = {
         "isa": is_x86(situation),
         "hyperv": is_x86(situation),
@@ -96,13 +89,6 @@ def _free_panics(situation: Situation) -> list[str]:
     ]
 
 
-def _set_panic_model(panic: Panic, value: Value | None) -> None:
-    model = None if value is None else str(value)
-    if model != panic.model:
-        panic.address.remove()
-        panic.model = model
-
-
 def _add_panic(situation: Situation) -> Panic:
     panic = situation.domain.devices.panics.add()
     panic.model = _free_panics(situation)[0]
@@ -116,14 +102,13 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="watchdog",
         help="watchdog",
-        nodes=listing("watchdogs"),
+        nodes=listing(Devices.watchdogs),
         options=(
             Option(
                 "action",
                 N("If the guest hangs"),
                 N("What happens when the guest stops telling that it lives; a reset loses what is not saved."),
-                choice(_ACTIONS, default=N("Default (reset)")),
-                *stored(Watchdog.action),
+                *one_of(_ACTIONS, Watchdog.action, default=N("Default (reset)")),
                 live=True,
                 keywords="reset hang crash",
             ),
@@ -131,9 +116,13 @@ RESOURCES: tuple[Resource[Any], ...] = (
                 "model",
                 N("Model"),
                 N("The guest needs its driver, and a program that feeds it."),
-                choice(_WATCHDOGS, reader(Watchdog.model), default=None, refuse=_watchdog_model_refusal),
-                reader(Watchdog.model),
-                _set_watchdog_model,
+                *one_of(
+                    _WATCHDOGS,
+                    Watchdog.model,
+                    write=replacing(Watchdog.model, "i6300esb"),
+                    default=None,
+                    refuse=_watchdog_model_refusal,
+                ),
                 more=True,
                 keywords="i6300esb itco",
             ),
@@ -141,7 +130,7 @@ RESOURCES: tuple[Resource[Any], ...] = (
         summary=lambda _s, dog: words(label_of(_WATCHDOGS, dog.model), label_of(_ACTIONS, dog.action or "reset")),
         keywords="hang reset supervise",
         add=_add_watchdog,
-        remove=dropping("watchdogs"),
+        remove=dropping(Devices.watchdogs),
         add_refusal=lambda situation: (
             N("This VM has a watchdog already.") if len(situation.domain.devices.watchdogs) else ""
         ),
@@ -153,22 +142,26 @@ RESOURCES: tuple[Resource[Any], ...] = (
         group=Group.PERIPHERALS,
         icon="error",
         help="watchdog",
-        nodes=listing("panics"),
+        nodes=listing(Devices.panics),
         options=(
             Option(
                 "model",
                 N("Model"),
                 N("How the guest's kernel tells of its crash; what happens then is set on the page “System”."),
-                choice(_PANICS, reader(Panic.model), path="panic/model", refuse=_panic_model_refusal),
-                reader(Panic.model),
-                _set_panic_model,
+                *one_of(
+                    _PANICS,
+                    Panic.model,
+                    write=replacing(Panic.model),
+                    path="panic/model",
+                    refuse=_panic_model_refusal,
+                ),
                 keywords="pvpanic crash",
             ),
         ),
         summary=lambda _s, panic: label_of(_PANICS, panic.model) or N("The machine's own"),
         keywords="crash kernel panic pvpanic blue screen",
         add=_add_panic,
-        remove=dropping("panics"),
+        remove=dropping(Devices.panics),
         add_refusal=lambda situation: (
             "" if _free_panics(situation) else N("This VM has all that its machine can have.")
         ),

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import grp
 import os
 import pwd
 import shlex
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from guivm.engine.options.values import AccessFix
+
 READ, WRITE, SEARCH = 4, 2, 1
+_BITS = {"r": READ, "w": WRITE, "x": SEARCH}
 
 # Linux, include/uapi/linux/posix_acl.h and posix_acl_xattr.h
 _ACL_VERSION = 2
+_ACL_NAME = "system.posix_acl_access"
 _USER_OBJ, _USER, _GROUP_OBJ, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 
 
@@ -84,6 +90,68 @@ def command_for(blocked: Blocked, user: User, wanted: int = READ) -> str:
     return shlex.join(["sudo", "setfacl", "-m", f"u:{user.name}:{rights}", "--", *map(str, blocked.paths)])
 
 
+def fix_for(blocked: Blocked, user: User, wanted: int = READ) -> AccessFix | None:
+    """The least that lets the user in, when all of it is ours to change; else None.
+
+    An entry for that user alone where there are access control lists, and it gives nobody else more. Folders without
+    them are opened for everybody, to pass through and not to look; files never are.
+    """
+    bits = "x" if blocked.is_folder else ("rw" if wanted & WRITE else "r")
+    states = [_stat(path) for path in blocked.paths]
+    if any(status is None or os.geteuid() not in (0, status.st_uid) for status in states):
+        return None
+    known = [status for status in states if status is not None]
+    paths = tuple(str(path.absolute()) for path in blocked.paths)
+    if all(status.st_uid == user.uid for status in known):
+        return AccessFix("", f"u+{bits}", paths)
+    if any(status.st_uid == user.uid for status in known):
+        return None
+    if shutil.which("setfacl") is not None and all(_takes_entry(path, user, bits) for path in blocked.paths):
+        return AccessFix(user.name, bits, paths)
+    if not blocked.is_folder or any(_acl(path) for path in blocked.paths):
+        return None
+    classes = {"g" if status.st_gid in user.groups else "o" for status in known}
+    return AccessFix("", f"{classes.pop()}+x", paths) if len(classes) == 1 else None
+
+
+def lacks(fix: AccessFix) -> tuple[str, ...]:
+    """Those of its paths that do not have what it gives."""
+    wanted = sum(_BITS[letter] for letter in fix.rights.rpartition("+")[2])
+    if fix.user:
+        user = User(_uid(fix.user), frozenset(), fix.user)
+        return tuple(path for path in fix.paths if _may(Path(path), user, wanted) is not True)
+    shift = {"u": 6, "g": 3, "o": 0}[fix.rights[0]]
+    states = [(path, _stat(Path(path))) for path in fix.paths]
+    return tuple(path for path, status in states if status is None or (status.st_mode >> shift) & wanted != wanted)
+
+
+def _uid(name: str) -> int:
+    """As setfacl reads it. Raises KeyError."""
+    return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _takes_entry(path: Path, user: User, bits: str) -> bool:
+    """Whether the file system has such lists, this one has no entry of the user, and the mask that setfacl works out
+    anew gives no other entry more than it has."""
+    try:
+        os.getxattr(path, _ACL_NAME)
+    except OSError as problem:
+        return problem.errno == errno.ENODATA
+    entries = _acl(path)
+    if any(tag == _USER and ident == user.uid for tag, _, ident in entries):
+        return False
+    mask = next((rights for tag, rights, _ in entries if tag == _MASK), READ | WRITE | SEARCH)
+    others = [rights for tag, rights, _ in entries if tag in (_USER, _GROUP_OBJ, _GROUP)]
+    return all(rights & ~mask == 0 for rights in others)
+
+
 def _folders(path: Path) -> Iterator[Path]:
     """Every folder that must be searched, links followed: those of the name, and those of where it leads."""
     seen: dict[Path, None] = dict.fromkeys(reversed(path.absolute().parents))
@@ -114,7 +182,7 @@ def _may(path: Path, user: User, wanted: int) -> bool | None:
 def _acl(path: Path) -> tuple[tuple[int, int, int], ...]:
     """(tag, rights, id) of each entry; empty without a list."""
     try:
-        data = os.getxattr(path, "system.posix_acl_access")
+        data = os.getxattr(path, _ACL_NAME)
     except OSError:
         return ()
     if len(data) < 4 or struct.unpack_from("<I", data)[0] != _ACL_VERSION:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of, translate
+from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.values import AppliedSettings, Change, ChangeKind, Outcome, Place, Reach
 from guivm.engine.requests import ApplySettings, Rename
 from guivm.engine.settings.documents import (
     definition_of,
     is_persistent,
-    live_document,
     parsed,
     starts_with_host,
 )
@@ -23,6 +23,7 @@ from guivm.engine.settings.domain_events import DomainEvents
 from guivm.engine.settings.live import Documents, live_steps
 from guivm.engine.settings.live_step import Step, WaitsError
 from guivm.engine.settings.passphrases import store_passphrases
+from guivm.engine.settings.started import started_document
 from guivm.engine.xml.diff import unified
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import ChangedOutsideError, GuivmError, HostError, OperationError, WrongStateError
@@ -96,7 +97,7 @@ def apply_settings(context: HandlerContext, request: ApplySettings) -> AppliedSe
     new = parsed(request.xml)
     renamed = _checked_identity(domain, parsed(request.base), new)
     persistent = is_persistent(domain)
-    live_xml = live_document(domain)
+    live_xml = started_document(domain, present)
     if not persistent and (not request.live or request.autostart):
         raise WrongStateError(
             f"“{clean_line(domain.name())}” exists only while it runs.",
@@ -124,7 +125,8 @@ def apply_settings(context: HandlerContext, request: ApplySettings) -> AppliedSe
     except Exception as error:
         raise _taken_back(context, domain, error, done) from error
     domain = context.domain(request.key)
-    xml, live_now = definition_of(domain), live_document(domain)
+    xml = definition_of(domain)
+    live_now = started_document(domain, xml)
     outcomes = _outcomes(request.base, xml, live_now, refusals, tried=bool(live_xml) and request.live)
     if request.autostart is not None and request.autostart != autostart_was and persistent:
         outcomes = (*outcomes, _autostart_outcome(request.autostart))
@@ -344,12 +346,12 @@ def _outcomes(base: str, xml: str, live_xml: str, refusals: list[_Refusal], *, t
             continue
         reason = " ".join(dict.fromkeys(one.reason for one in about))
         found.append(Outcome(change, Reach.NEXT_START, reason or (_WAITS if tried else "")))
-    found.extend(
-        Outcome(Change(one.step.place, ChangeKind.CHANGED, one.step.words, "", "", ""), Reach.NEXT_START, one.reason)
-        for one in refusals
-        if one not in told
-    )
+    found.extend(Outcome(_step_change(one.step), Reach.NEXT_START, one.reason) for one in refusals if one not in told)
     return tuple(found)
+
+
+def _step_change(step: Step) -> Change:
+    return Change(step.place, ChangeKind.CHANGED, Phrase(step.words), "", "", "")
 
 
 def _is_part_of(change: Change, pending: set[Place]) -> bool:
@@ -362,7 +364,7 @@ def _autostart_outcome(on: bool) -> Outcome:
     change = Change(
         Place("system", option="autostart"),
         ChangeKind.CHANGED,
-        "System",
+        Phrase("System"),
         "Start with the host",
         words[not on],
         words[on],

@@ -14,11 +14,21 @@ from typing import TYPE_CHECKING, TypeVar
 from guivm.engine import hosts
 from guivm.engine.context import HandlerContext
 from guivm.engine.libvirt_errors import is_connection_lost, text_of
-from guivm.engine.options.facts import CpuModel, HostFacts, HostInterface, NetworkFact, PageSize, RenderNode
+from guivm.engine.options.facts import (
+    CpuModel,
+    HostFacts,
+    HostInterface,
+    NetworkFact,
+    OnHostShutdown,
+    PageSize,
+    RenderNode,
+)
+from guivm.engine.requests import ReadNetworkFacts
 from guivm.engine.settings import host_devices
 from guivm.engine.settings.domain_capabilities import DomainOffers, missing_features, read_domain_capabilities
 from guivm.engine.settings.host_devices import HostDevices
 from guivm.engine.settings.neighbours import Neighbour, NeighbourCache, read_neighbours
+from guivm.engine.settings.volumes import with_images_place
 from guivm.engine.xml.document import Element, XmlError, parse_xml
 from guivm.engine.xml.domain import DomainXml
 from guivm.text import clean_line
@@ -55,6 +65,7 @@ def host_facts(context: HandlerContext, domain: DomainXml, *, but: str = "", max
     capabilities = context.capabilities.get(
         context.connection, context.host.id, is_local=context.host.is_local, images_dir=context.images_dir
     )
+    capabilities = with_images_place(context, capabilities)
     with cache.lock:
         now_s = time.monotonic()
         known = cache.gathered.get(key)
@@ -144,6 +155,7 @@ def _gather(context: HandlerContext, cache: FactsCache, key: _VirtKey, asker: _A
         ksm_running=asker.ask("ksm_running", lambda: _ksm(context), None),
         secrets=asker.ask("secrets", lambda: _secrets(connection), ()),
         is_session=is_session(context),
+        on_shutdown=_on_shutdown(context, facts.capabilities.libvirt_version),
     )
     return replace(facts, unknown=tuple(asker.unknown.items()))
 
@@ -223,6 +235,16 @@ def _networks(connection: libvirt.virConnect) -> tuple[NetworkFact, ...]:
             )
         )
     return tuple(sorted(found, key=lambda network: network.name))
+
+
+def read_network_facts(context: HandlerContext, request: ReadNetworkFacts) -> tuple[NetworkFact, ...]:
+    """Handler of ReadNetworkFacts. From now on settings are checked against these. Raises libvirtError, XmlError."""
+    networks = _networks(context.connection)
+    cache = context.capabilities.beside(FactsCache)
+    with cache.lock:
+        for key, (at_s, known) in cache.gathered.items():
+            cache.gathered[key] = at_s, replace(known, networks=networks)
+    return networks
 
 
 def _address(ip: Element) -> str:
@@ -313,6 +335,18 @@ def _ksm(context: HandlerContext) -> bool | None:
     if _is_here(context):
         return host_devices.local_ksm()
     raise OSError("A host that is another computer does not tell whether it merges equal pages.")
+
+
+def _on_shutdown(context: HandlerContext, version: str) -> OnHostShutdown | None:
+    if not _is_here(context):
+        return None
+    if hosts.is_embed(context.host.uri):  # no daemon is there to do anything
+        return OnHostShutdown.OFF
+    from guivm.engine.settings.host_shutdown import on_host_shutdown, session_config
+
+    parts = tuple(int(part) for part in version.split(".") if part.isdecimal())
+    session = is_session(context)
+    return on_host_shutdown(is_session=session, version=parts, config=session_config() if session else None)
 
 
 def _secrets(connection: libvirt.virConnect) -> tuple[tuple[str, str], ...]:

@@ -1,24 +1,25 @@
-"""Rules that look at this computer: files, who may read them, ports that are taken. Worker only; nothing is changed."""
+"""Rules that look at this computer's files: what is there, and who may read it. Worker only; nothing is changed."""
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 from guivm.engine.files import FileIdentity, identity
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.port_forwards import read_forwards
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.option import N
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import AccessFix, EditFix, Place, SettingProblem
 from guivm.engine.settings import access
-from guivm.engine.settings.access import User
+from guivm.engine.settings.access import Blocked, User
 from guivm.engine.settings.places import Places
-from guivm.engine.settings.rule import error, warning
-from guivm.engine.settings.rules_devices import is_everywhere, is_exclusive, used_by
+from guivm.engine.settings.rule import error, use
+from guivm.engine.settings.rules_devices import is_exclusive, used_by
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.domain import DomainXml
 
@@ -54,6 +55,25 @@ def file_problems(domain: DomainXml, facts: HostFacts, runner: Runner) -> Iterat
     yield from _shared_images(domain, facts, places)
 
 
+def with_whole_paths(
+    problems: Iterable[SettingProblem], domain: DomainXml, images_dir: Path
+) -> Iterator[SettingProblem]:
+    """The same problems; where a drive's path is not whole, and there is such a file beside the others or among the
+    images, it is offered."""
+    relative = [disk for disk in domain.devices.disks if disk.path and not disk.path.startswith("/")]
+    places = Places(domain) if relative else None
+    sources = {} if places is None else {places.of(disk, "source"): disk.path for disk in relative}
+    folders = [Path(disk.path).parent for disk in domain.devices.disks if disk.path.startswith("/")]
+    for problem in problems:
+        name = sources.get(problem.place)
+        if name is None or problem.fix is not None:
+            yield problem
+            continue
+        candidates = (Path(os.path.normpath(folder / name)) for folder in (*folders, images_dir))
+        found = next((path for path in candidates if not _is_missing(path)), None)
+        yield problem if found is None else replace(problem, fix=use(problem.place, str(found)))
+
+
 def _folder(path: Path, place: Place, runner: Runner) -> Iterator[SettingProblem]:
     if _is_missing(path):
         yield error(place, f"There is no folder “{path}”.")
@@ -68,7 +88,8 @@ def _drive(disk: Disk, place: Place, runner: Runner) -> Iterator[SettingProblem]
     if _is_missing(path):
         if disk.startup_policy in ("optional", "requisite") and disk.device in _MEDIA:
             return
-        yield error(place, f"There is no file “{path}”; choose another{_or_eject(disk)}.")
+        empty = EditFix(place, None, Phrase(N("Leave it empty"))) if disk.device in _MEDIA else None
+        yield error(place, f"There is no file “{path}”; choose another{_or_eject(disk)}.", fix=empty)
         return
     try:
         mode = path.stat().st_mode
@@ -112,7 +133,7 @@ def _readable(path: Path, place: Place, runner: Runner, wanted: int) -> Iterator
         yield error(
             place,
             f"{_who(runner)} may not {what} “{path}”; allow it, or choose another file.",
-            command=access.command_for(shut, runner.user, wanted),
+            **_remedy(shut, runner, wanted),
         )
 
 
@@ -123,8 +144,19 @@ def _way(path: Path, place: Place, runner: Runner) -> Iterator[SettingProblem]:
             place,
             f"{_who(runner)} may not enter “{shut.paths[0]}”; allow it, or move the file elsewhere, "
             "to /var/lib/libvirt/images for example.",
-            command=access.command_for(shut, runner.user),
+            **_remedy(shut, runner, access.READ),
         )
+
+
+class _Remedy(TypedDict, total=False):
+    fix: AccessFix
+    command: str
+
+
+def _remedy(shut: Blocked, runner: Runner, wanted: int) -> _Remedy:
+    """What we may do ourselves, or what to ask an administrator for."""
+    fix = access.fix_for(shut, runner.user, wanted)
+    return {"command": access.command_for(shut, runner.user, wanted)} if fix is None else {"fix": fix}
 
 
 def _who(runner: Runner) -> str:
@@ -159,59 +191,3 @@ def _shared_images(domain: DomainXml, facts: HostFacts, places: Places) -> Itera
             path, name = users[mark]
             if os.path.normpath(path) != os.path.normpath(disk.path):
                 yield error(places.of(disk, "source"), used_by(f"{disk.path} (the same file as {path})", name))
-
-
-# --- ports ------------------------------------------------------------------------------------------------
-
-
-def port_problems(domain: DomainXml, live: DomainXml | None) -> Iterator[SettingProblem]:
-    """Ports of this computer that something else has. What this VM, running, has itself is its own."""
-    places = Places(domain)
-    own = set() if live is None else set(_wanted_ports(live))
-    for protocol, address, port, place in _ports(domain, places):
-        if (protocol, address, port) in own:
-            continue
-        reason = _taken(protocol, address, port)
-        if reason:
-            yield (warning if place.option == "port-forwards" else error)(place, reason)
-
-
-def _wanted_ports(domain: DomainXml) -> Iterator[tuple[str, str, int]]:
-    for protocol, address, port, _place in _ports(domain, Places(domain)):
-        yield protocol, address, port
-
-
-def _ports(domain: DomainXml, places: Places) -> Iterator[tuple[str, str, int, Place]]:
-    for display in domain.devices.graphics:
-        listen = next((listen for listen in display.listens if listen.type == "address"), None)
-        if len(display.listens) and listen is None:
-            continue
-        address = (listen.address if listen is not None else display.listen_address) or "127.0.0.1"
-        for option, port in (("port", display.port), ("tls-port", display.tls_port), ("websocket", display.websocket)):
-            if port is not None and 0 < port < 65536:
-                yield "tcp", "0.0.0.0" if is_everywhere(address) else address, port, places.of(display, option)  # noqa: S104
-    for nic in domain.devices.interfaces:
-        if nic.type == "user":
-            for forward in read_forwards(nic):
-                address = "0.0.0.0" if forward.address in ("*", "") else forward.address  # noqa: S104
-                for port in range(forward.host_port, min(forward.last, forward.host_port + 100) + 1):
-                    if 0 < port < 65536:
-                        yield forward.protocol, address, port, places.of(nic, "port-forwards")
-
-
-def _taken(protocol: str, address: str, port: int) -> str:
-    """Why a port cannot be opened, tried and given back at once; empty when it can, or when we may not try."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-    try:
-        with socket.socket(family, kind) as probe:
-            if kind == socket.SOCK_STREAM:  # what has just ended does not count, as it does not for QEMU
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-    except (OSError, ValueError, OverflowError) as problem:
-        code = problem.errno if isinstance(problem, OSError) else 0
-        if code == errno.EADDRINUSE:
-            return f"Port {port} ({protocol}) of {address} is in use by another program; choose another."
-        if code == errno.EADDRNOTAVAIL or isinstance(problem, socket.gaierror):
-            return f"This computer has no address {address}; choose one that it has, or 127.0.0.1."
-    return ""

@@ -17,7 +17,7 @@ from guivm.engine.settings.documents import live_document, parsed
 from guivm.engine.settings.domain_events import DomainEvents
 from guivm.engine.settings.live_devices import DeviceSteps
 from guivm.engine.settings.live_step import Step, WaitsError
-from guivm.engine.xml.cpu import CpuTune
+from guivm.engine.settings.pins import Pins
 from guivm.engine.xml.document import NAMESPACES
 from guivm.engine.xml.domain import DomainXml
 
@@ -145,7 +145,7 @@ class _Machine:
             )
 
     def _pins(self) -> Iterator[Step]:
-        before, after = _Pins(self._base), _Pins(self._new)
+        before, after = Pins(self._base), Pins(self._new)
         running = range(_vcpus(self._new))
         for number in running:
             if before.vcpu(number) != after.vcpu(number):
@@ -184,7 +184,8 @@ class _Machine:
     # --- memory ---------------------------------------------------------------------------------------
 
     def memory(self) -> Iterator[Step]:
-        was, wanted, now = (_memory(domain) for domain in (self._base, self._new, self._live))
+        was, wanted = _memory_but_modules(self._base), _memory_but_modules(self._new)
+        now = _memory_but_modules(self._live)
         if wanted != was and wanted != now:
             yield Step(
                 Place("memory"),
@@ -209,14 +210,19 @@ class _Machine:
         self._domain.setMemoryParameters({parameter: _NO_LIMIT_KIB if kib is None else kib}, self._flags)
 
     def _balloon(self, kib: int) -> None:
-        """Ask the guest, and give it a moment: a guest without the driver never answers."""
-        maximum = self._live.memory_kib or 0
+        """Ask the guest, and give it a moment: a guest without the driver never answers.
+
+        ``kib``: without modules, which come and go by themselves.
+        """
+        maximum = (self._live.memory_kib or 0) - _modules(self._live)
         if kib > maximum:
             raise WaitsError(f"It was started with at most {maximum // 1024} MiB of memory.")
         if self._live.devices.memballoon.model == "none":
             raise WaitsError("It was started without a memory balloon.")
-        self._domain.setMemoryFlags(kib, self._flags)
-        if not self._events.wait(lambda: self._current_memory() == kib, BALLOON_S):
+        text = live_document(self._domain)
+        wanted = kib + (_modules(parsed(text)) if text else 0)
+        self._domain.setMemoryFlags(wanted, self._flags)
+        if not self._events.wait(lambda: self._current_memory() == wanted, BALLOON_S):
             raise WaitsError("The guest was asked to, and has not done so yet.", asked=True)
 
     def _current_memory(self) -> int:
@@ -303,29 +309,21 @@ class _Machine:
         )
 
 
-class _Pins:
-    """Where each thread of a definition may run; None: anywhere."""
-
-    def __init__(self, domain: DomainXml) -> None:
-        tune: CpuTune = domain.cpu_tune
-        self._default = domain.vcpu.cpu_set
-        self._vcpus = {pin.vcpu: pin.cpu_set for pin in tune.vcpu_pins}
-        self._io_threads = {pin.io_thread: pin.cpu_set for pin in tune.io_thread_pins}
-        self.emulator = tune.emulator_pin or self._default
-
-    def vcpu(self, number: int) -> str | None:
-        return self._vcpus.get(number) or self._default
-
-    def io_thread(self, ident: int) -> str | None:
-        return self._io_threads.get(ident) or self._default
-
-
 def _vcpus(domain: DomainXml) -> int:
     return domain.vcpu.current or domain.vcpu.maximum or 1
 
 
 def _memory(domain: DomainXml) -> int:
     return domain.current_memory_kib or domain.memory_kib or 0
+
+
+def _modules(domain: DomainXml) -> int:
+    """What all modules have, in KiB."""
+    return sum(module.size_kib or 0 for module in domain.devices.memories)
+
+
+def _memory_but_modules(domain: DomainXml) -> int:
+    return _memory(domain) - _modules(domain)
 
 
 def _io_thread_ids(domain: DomainXml) -> frozenset[int]:

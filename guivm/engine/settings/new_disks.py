@@ -1,40 +1,37 @@
 """New disk images for a VM's settings, encrypted ones with their secret; taken away again when they are not wanted.
 
-Worker only. qemu-img runs under limits and gets the passphrase through its standard input: never as an argument, never
-in a file. (qemu-img(1), "create"; https://libvirt.org/formatstorageencryption.html)
+Worker only. Where we may not write, libvirt makes them (:mod:`guivm.engine.settings.volumes`); otherwise qemu-img,
+which runs under limits and gets the passphrase through its standard input: never as an argument, never in a file.
+(qemu-img(1), "create"; https://libvirt.org/formatstorageencryption.html)
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
 from guivm.engine.files import FileIdentity, fsync_file, identity, rename_new
 from guivm.engine.images import free_bytes, header_of
 from guivm.engine.jobs import JobProgress
-from guivm.engine.libvirt_errors import code_of
 from guivm.engine.options.new_disk_xml import shape_problem
 from guivm.engine.options.new_disks import CreatedDisk, ImageSize, NewDisk
 from guivm.engine.options.values import Place
 from guivm.engine.requests import CreateDisk, DiscardDisk, MeasureImage
+from guivm.engine.settings import volumes
+from guivm.engine.settings.passphrases import drop_passphrase, keep_passphrase
 from guivm.engine.settings.places import Places
 from guivm.engine.xml.domain import DomainXml
-from guivm.errors import CancelledError, NoSpaceError, OperationError, UnsupportedError
+from guivm.errors import CancelledError, ImageError, NoSpaceError, OperationError, UnsupportedError
 from guivm.text import clean_block
-
-if TYPE_CHECKING:
-    import libvirt
 
 _MEMORY_BYTES = 1 << 30
 _POLL_S = 0.2
 _MAX_WORDS = 4096
-_MISCOUNTED = "Unable to get accurate CPU usage"
-_MEASUREMENTS = 25
 _RESERVE_BYTES = 64 << 20  # of the host's disk, that is not filled
 
 
@@ -44,18 +41,19 @@ def create_disk(context: HandlerContext, request: CreateDisk) -> CreatedDisk:
     Raises OperationError, NoSpaceError, UnsupportedError, CancelledError.
     """
     disk = request.disk
-    _require_local(context)
-    problem = disk_problem(disk)
+    problem = disk_problem_on(context, disk)
     if problem:
         kind = NoSpaceError if "free" in problem else OperationError
         raise kind("The new disk could not be created.", advice=problem)
+    if volumes.is_used_for(context, disk.path):
+        return volumes.create_volume(context, disk)
     path = Path(disk.path)
     part = path.with_name(f"{path.name}.part")
     mark = _make_part(context, disk, part)
     secret = False
     try:
         if disk.is_encrypted:
-            _store_secret(context.connection, disk)
+            keep_passphrase(context.connection, disk)
             secret = True
         context.job.check_cancelled()
         rename_new(part, path)
@@ -75,20 +73,30 @@ def discard_disk(context: HandlerContext, request: DiscardDisk) -> None:
     """Handler of DiscardDisk: only the very file that was made is removed, and its secret."""
     made = request.created
     path = Path(made.path)
-    if identity(path) == FileIdentity(made.device, made.inode):
+    if made.pool:
+        volumes.discard_volume(context, made)
+    elif identity(path) == FileIdentity(made.device, made.inode):
         try:
             path.unlink()
         except OSError as error:
             raise OperationError(f"“{path.name}” could not be removed again.", details=str(error)) from error
     if made.secret_uuid:
-        _drop_secret(context.connection, made.secret_uuid)
+        drop_passphrase(context.connection, made.secret_uuid)
 
 
 def measure_image(context: HandlerContext, request: MeasureImage) -> ImageSize:
-    """Handler of MeasureImage. Raises ImageError when the file cannot be read."""
-    _require_local(context)
-    header = header_of(request.path)
-    status = request.path.stat()
+    """Handler of MeasureImage; what we may not read libvirt may. Raises ImageError when nobody can tell."""
+    if not context.host.is_local:
+        return volumes.measure_volume(context, request.path)
+    try:
+        header = header_of(request.path)
+        status = request.path.stat()
+    except (ImageError, OSError) as error:
+        with contextlib.suppress(ImageError):
+            return volumes.measure_volume(context, request.path)
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError("The file is gone.", details=str(error)) from error
     return ImageSize(
         str(request.path),
         header.format,
@@ -97,6 +105,13 @@ def measure_image(context: HandlerContext, request: MeasureImage) -> ImageSize:
         header.encrypted,
         header.backing or "",
     )
+
+
+def disk_problem_on(context: HandlerContext, disk: NewDisk) -> str:
+    """Why the image cannot be made on that host, in one sentence; or an empty string."""
+    if not shape_problem(disk) and volumes.is_used_for(context, disk.path):
+        return volumes.volume_problem(context, disk, _RESERVE_BYTES)
+    return disk_problem(disk)
 
 
 def disk_problem(disk: NewDisk) -> str:
@@ -109,7 +124,7 @@ def disk_problem(disk: NewDisk) -> str:
         return f"There is a file “{path}” already; choose another name, or use it as an existing image."
     if not path.parent.is_dir():
         return f"There is no folder “{path.parent}”."
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    if not volumes.may_write(path.parent):
         return f"You may not make files in “{path.parent}”; choose a folder of your own."
     free = free_bytes(path.parent)
     if disk.written_bytes + _RESERVE_BYTES > free:
@@ -126,14 +141,6 @@ def planned_places(domain: DomainXml, new_disks: tuple[NewDisk, ...]) -> dict[Pl
 
 def _gib(amount: int) -> str:
     return f"{amount / (1 << 30):.1f} GiB"
-
-
-def _require_local(context: HandlerContext) -> None:
-    if not context.host.is_local:
-        raise UnsupportedError(
-            "Files on another computer cannot be made or looked at yet.",
-            advice="Make the image there, and choose it as an existing one.",
-        )
 
 
 # --- qemu-img ---------------------------------------------------------------------------------------------
@@ -185,7 +192,7 @@ class _MiscountedError(OperationError):
 def _run_until_it_counts(context: HandlerContext, disk: NewDisk, part: Path) -> None:
     """QEMU before 9.1 gives up when a first, short measurement of its own processor time answers 0 ms
     (``crypto/pbkdf.c``), as it does by chance where that is counted in clock ticks. It begins the file anew."""
-    for _ in range(_MEASUREMENTS - 1):
+    for _ in range(volumes.MEASUREMENTS - 1):
         try:
             return _run(context, disk, part)
         except _MiscountedError:
@@ -232,7 +239,7 @@ def _run(context: HandlerContext, disk: NewDisk, part: Path) -> None:
             text = clean_block(words.read(_MAX_WORDS).decode("utf-8", "replace"), _MAX_WORDS)
             if "No space left" in text or "quota exceeded" in text:
                 raise NoSpaceError("There is no space left for the new disk.", advice="Free some space.", details=text)
-            kind = _MiscountedError if _MISCOUNTED in text else OperationError
+            kind = _MiscountedError if volumes.MISCOUNTED in text else OperationError
             raise kind("The new disk could not be created.", details=text)
 
 
@@ -250,34 +257,4 @@ def _follow(context: HandlerContext, disk: NewDisk, part: Path, process: subproc
 def _forget(context: HandlerContext, part: Path, secret_uuid: str) -> None:
     part.unlink(missing_ok=True)
     if secret_uuid:
-        _drop_secret(context.connection, secret_uuid)
-
-
-# --- secrets ----------------------------------------------------------------------------------------------
-
-
-def _store_secret(connection: libvirt.virConnect, disk: NewDisk) -> None:
-    """Keep the passphrase where QEMU gets it from; nobody can read it back (``private``)."""
-    from xml.sax.saxutils import escape
-
-    path = escape(disk.path)
-    secret = connection.secretDefineXML(
-        f"<secret ephemeral='no' private='yes'><uuid>{disk.secret_uuid}</uuid><description>{path}</description>"
-        f"<usage type='volume'><volume>{path}</volume></usage></secret>",
-        0,
-    )
-    try:
-        secret.setValue(disk.passphrase.encode(), 0)
-    except BaseException:
-        secret.undefine()
-        raise
-
-
-def _drop_secret(connection: libvirt.virConnect, uuid: str) -> None:
-    import libvirt
-
-    try:
-        connection.secretLookupByUUIDString(uuid).undefine()
-    except libvirt.libvirtError as error:
-        if code_of(error) != libvirt.VIR_ERR_NO_SECRET:
-            raise
+        drop_passphrase(context.connection, secret_uuid)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from guivm.engine.libvirt_errors import code_of
+from guivm.engine.options.new_disks import NewDisk
 from guivm.engine.xml.disk import Encryption
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import OperationError
@@ -42,6 +43,27 @@ def store_passphrases(
     return undo
 
 
+def keep_passphrase(connection: libvirt.virConnect, disk: NewDisk) -> None:
+    """Keep that of a new image where QEMU gets it from; nobody can read it back (``private``). Raises libvirtError."""
+    secret = connection.secretDefineXML(_secret_xml(disk.secret_uuid, disk.path, is_private=True), 0)
+    try:
+        secret.setValue(disk.passphrase.encode(), 0)
+    except BaseException:
+        secret.undefine()
+        raise
+
+
+def drop_passphrase(connection: libvirt.virConnect, uuid: str) -> None:
+    """One that is not there is no failure. Raises libvirtError."""
+    import libvirt
+
+    try:
+        connection.secretLookupByUUIDString(uuid).undefine()
+    except libvirt.libvirtError as error:
+        if code_of(error) != libvirt.VIR_ERR_NO_SECRET:
+            raise
+
+
 def _encryption(domain: DomainXml, path: str) -> Encryption | None:
     for disk in domain.devices.disks:
         if disk.path == path:
@@ -68,12 +90,12 @@ def _known(connection: libvirt.virConnect, uuid: str, path: str) -> libvirt.virS
     return None
 
 
-def _secret_xml(uuid: str, path: str) -> str:
+def _secret_xml(uuid: str, path: str, *, is_private: bool = False) -> str:
     """(https://libvirt.org/formatsecret.html)"""
     from xml.sax.saxutils import escape
 
     return (
-        f"<secret ephemeral='no' private='no'><uuid>{uuid}</uuid>"
+        f"<secret ephemeral='no' private='{'yes' if is_private else 'no'}'><uuid>{uuid}</uuid>"
         f"<description>{escape(path)}</description>"
         f"<usage type='volume'><volume>{escape(path)}</volume></usage></secret>"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 DEFAULT_ADDRESS = "127.0.0.1"
+_EVERYWHERE = ("*", "0.0.0.0")  # noqa: S104  (QEMU's words)
+_HOST_FORWARD = re.compile(
+    r"^ *(TCP|UDP)\[HOST_FORWARD\] +[0-9]{1,9} +([0-9.]{7,15}|\*) +([0-9]{1,5}) ", re.M | re.ASCII
+)
+
+_Port = tuple[str, str, int]  # protocol, address of the host (empty: all), port
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,11 @@ class Forward:
     host_address: str
     host_port: int
     guest_port: int
+
+    @property
+    def port(self) -> _Port:
+        """What it occupies on the host."""
+        return self.protocol, "" if self.host_address in _EVERYWHERE else self.host_address, self.host_port
 
     @property
     def words(self) -> str:
@@ -89,19 +101,50 @@ def apply_after_start(domain: libvirt.virDomain) -> None:
     import libvirt
 
     try:
-        text = str(domain.XMLDesc(0))
-        if "portForward" not in text:
-            return
-        live = parsed(text)
-        for forward in forwards_of(live):
+        for error in make_missing(domain):
+            _log.warning("“%s”: %s %s", clean_line(str(domain.name())), error, error.details)
+    except libvirt.libvirtError as error:  # the connection may be lost, too: the start itself has succeeded
+        _log.warning("The port forwards could not be made: %s", clean_line(text_of(error)))
+    except (WaitsError, XmlError) as error:
+        _log.warning("The port forwards could not be made: %s", error)
+
+
+def make_missing(domain: libvirt.virDomain) -> tuple[WaitsError, ...]:
+    """Make the forwards that a running VM's document has and its QEMU has not; what could not be made is answered.
+
+    Raises libvirtError, XmlError, and WaitsError when QEMU does not answer at all.
+    """
+    text = str(domain.XMLDesc(0))
+    if "portForward" not in text:
+        return ()
+    live = parsed(text)
+    cards = {(nic.mac or "").lower() for nic in live.devices.interfaces if uses_slirp(nic)}
+    wanted = [forward for forward in forwards_of(live) if forward.mac in cards]
+    if not wanted:
+        return ()
+    there = open_ports(_ask(domain, "info usernet"))
+    refused: dict[_Port, WaitsError] = {}
+    for forward in wanted:
+        if forward.port not in there:
             try:
                 add(domain, live, forward)
             except WaitsError as error:
-                _log.warning("“%s”: %s %s", clean_line(str(domain.name())), error, error.details)
-    except libvirt.libvirtError as error:  # the connection may be lost, too: the start itself has succeeded
-        _log.warning("The port forwards could not be made: %s", clean_line(text_of(error)))
-    except XmlError as error:
-        _log.warning("The port forwards could not be read: %s", error)
+                refused[forward.port] = error
+    if refused:  # somebody else who looks after the same VM may have been quicker
+        there = open_ports(_ask(domain, "info usernet"))
+    return tuple(error for port, error in refused.items() if port not in there)
+
+
+def open_ports(answer: str) -> frozenset[_Port]:
+    """Ports of the host that QEMU listens at for its guest: from "info usernet".
+
+    Lines as "  TCP[HOST_FORWARD]  12  127.0.0.1  2222  10.0.2.15  22  0  0" with the file descriptor, the host's
+    address and port, the guest's (libslirp, slirp_connection_info in src/misc.c); "*" is every address.
+    """
+    return frozenset(
+        (match[1].lower(), "" if match[2] in _EVERYWHERE else match[2], int(match[3]))
+        for match in _HOST_FORWARD.finditer(answer)
+    )
 
 
 def _netdev(live: DomainXml, forward: Forward) -> str:
@@ -115,16 +158,20 @@ def _netdev(live: DomainXml, forward: Forward) -> str:
 
 
 def _monitor(domain: libvirt.virDomain, command: str) -> str:
+    return clean_line(_ask(domain, command).strip(), 500)
+
+
+def _ask(domain: libvirt.virDomain, command: str) -> str:
+    """What QEMU's human monitor says. Raises WaitsError; libvirtError when the connection is lost."""
     import libvirt
     import libvirt_qemu
 
     try:
-        answer = libvirt_qemu.qemuMonitorCommand(domain, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        return str(libvirt_qemu.qemuMonitorCommand(domain, command, libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP))
     except libvirt.libvirtError as error:
         if is_connection_lost(error):
             raise
         raise WaitsError("QEMU's monitor cannot be reached.", details=text_of(error)) from error
-    return clean_line(str(answer).strip(), 500)
 
 
 def _is_ipv4(address: str) -> bool:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from guivm.engine.context import HandlerContext
 from guivm.engine.options.values import PendingChanges, VmSettings
 from guivm.engine.requests import ReadPending, ReadSettings
-from guivm.engine.settings.documents import definition_of, is_persistent, live_document, parsed, starts_with_host
+from guivm.engine.settings.documents import definition_of, is_persistent, parsed, starts_with_host
 from guivm.engine.settings.facts import host_facts
+from guivm.engine.settings.started import started_document
+from guivm.engine.types import VmKey
+
+if TYPE_CHECKING:
+    import libvirt
 
 
 def read_settings(context: HandlerContext, request: ReadSettings) -> VmSettings:
     """Handler of ReadSettings. Of a VM that exists only while it runs, ``xml`` is what a definition of it would be."""
     domain = context.domain(request.key)
     xml = definition_of(domain)
-    live_xml = live_document(domain)
+    live_xml = started_document(domain, xml)
     persistent = is_persistent(domain)
     return VmSettings(
         key=request.key,
@@ -27,11 +34,15 @@ def read_settings(context: HandlerContext, request: ReadSettings) -> VmSettings:
 
 def read_pending(context: HandlerContext, request: ReadPending) -> PendingChanges:
     """Handler of ReadPending. A VM that is off, or has no definition, waits for nothing."""
-    domain = context.domain(request.key)
+    return pending_of(request.key, context.domain(request.key))
+
+
+def pending_of(key: VmKey, domain: libvirt.virDomain) -> PendingChanges:
+    """Its definition compared with what runs. Raises libvirtError, XmlError."""
     xml = definition_of(domain)
-    live_xml = live_document(domain)
+    live_xml = started_document(domain, xml)
     if not live_xml or not is_persistent(domain):
-        return PendingChanges(request.key, (), xml, live_xml)
+        return PendingChanges(key, (), xml, live_xml)
     from guivm.engine.options.changes import changes
 
-    return PendingChanges(request.key, changes(parsed(live_xml), parsed(xml)), xml, live_xml)
+    return PendingChanges(key, changes(parsed(live_xml), parsed(xml)), xml, live_xml)

@@ -6,19 +6,26 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.option import N
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import AccessFix, EditFix, Place, SettingProblem
 from guivm.engine.xml.domain import DomainXml
 from guivm.text import clean_line
 
 Rule: TypeAlias = Callable[[DomainXml, HostFacts], Iterator[SettingProblem]]
 
 
-def error(place: Place, message: str, *, command: str = "") -> SettingProblem:
-    return SettingProblem(place, clean_line(message, 500), command=command)
+def error(place: Place, message: str, *, command: str = "", fix: EditFix | AccessFix | None = None) -> SettingProblem:
+    return SettingProblem(place, clean_line(message, 500), fix=fix, command=command)
 
 
-def warning(place: Place, message: str, *, command: str = "") -> SettingProblem:
-    return SettingProblem(place, clean_line(message, 500), is_warning=True, command=command)
+def warning(place: Place, message: str, *, command: str = "", fix: EditFix | None = None) -> SettingProblem:
+    return SettingProblem(place, clean_line(message, 500), is_warning=True, fix=fix, command=command)
+
+
+def use(place: Place, value: str | int, words: str = "") -> EditFix:
+    """The fix that gives an option another value, which ``words`` are for."""
+    return EditFix(place, value, Phrase(N("Use {}"), clean_line(words or str(value), 120)))
 
 
 def gib(kib: int) -> str:

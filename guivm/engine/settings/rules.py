@@ -9,12 +9,15 @@ from collections.abc import Iterable, Iterator
 
 from guivm.engine.operations import checked_name
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.option import N, SizeUnit
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.sizes import size_words
+from guivm.engine.options.values import EditFix, Place, SettingProblem
 from guivm.engine.reader import NOTES_LIMIT, TITLE_LIMIT
 from guivm.engine.settings import rules_devices, rules_network
 from guivm.engine.settings.cpu_sets import parse_cpu_set
 from guivm.engine.settings.places import Places
-from guivm.engine.settings.rule import Rule, error, gib, warning
+from guivm.engine.settings.rule import Rule, error, gib, use, warning
 from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import OperationError
@@ -50,13 +53,14 @@ def names(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
 
 def accelerator(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
     kvm = facts.capabilities.kvm
+    place = Place("cpu", option="accel")
+    slow = EditFix(place, "qemu", Phrase(N("Use software emulation")))
     if domain.type == "kvm" and not kvm.usable:
-        yield error(Place("cpu", option="accel"), f"KVM cannot be used. {kvm.reason} Choose software emulation.")
+        yield error(place, f"KVM cannot be used. {kvm.reason} Choose software emulation.", fix=slow)
     guest, host = domain.os.arch, facts.capabilities.arch
     if domain.type == "kvm" and guest not in (None, host) and (guest, host) != ("i686", "x86_64"):
         yield error(
-            Place("cpu", option="accel"),
-            f"The host's processor is no {guest}: KVM cannot run it. Choose software emulation.",
+            place, f"The host's processor is no {guest}: KVM cannot run it. Choose software emulation.", fix=slow
         )
 
 
@@ -199,7 +203,7 @@ def pinning(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
 
 
 def memory(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
-    place = Place("memory", option="maximum")
+    place, now = Place("memory", option="maximum"), Place("memory", option="current")
     kib = domain.memory_kib or 0
     current = domain.current_memory_kib or kib
     host = facts.capabilities.memory_bytes // 1024
@@ -207,12 +211,16 @@ def memory(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
         yield error(place, "This is too little memory; give it at least 1 MiB.")
     if current > kib:
         yield error(
-            Place("memory", option="current"), f"This is more than the {gib(kib)} that the virtual machine has."
+            now,
+            f"This is more than the {gib(kib)} that the virtual machine has.",
+            fix=use(now, kib, gib(kib)),
         )
     if domain.max_memory_kib is not None and domain.max_memory_kib < kib:
         yield error(Place("memory", option="plug-maximum"), f"This is less than the {gib(kib)} it starts with.")
     if host and kib > host:
-        yield error(place, f"The host has {gib(host)} of memory in all; choose less than that.")
+        amount = _most_of(host)
+        fix = None if len(domain.cpu.numa_cells) else use(place, size_words(amount, SizeUnit.KIB), gib(amount))
+        yield error(place, f"The host has {gib(host)} of memory in all; choose less than that.", fix=fix)
         return
     promised = sum(other.memory_kib for other in facts.others if other.is_active)
     free = facts.capabilities.memory_free_bytes // 1024
@@ -224,6 +232,13 @@ def memory(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
         )
     elif free and current > free and domain.id is None:
         yield warning(place, f"Of the host's memory, {gib(free)} are free; with this much it may get slow.")
+
+
+def _most_of(host_kib: int) -> int:
+    """What a single VM can have and the host still live with: half of it, in whole GiB where it has some."""
+    part = host_kib // 2
+    unit = 1 << 20 if part >= 1 << 20 else 1 << 10
+    return max(part // unit * unit, MIN_MEMORY_KIB)
 
 
 def huge_pages(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
@@ -270,6 +285,7 @@ def shared_memory(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProble
             yield error(
                 places.of(folder, "driver"),
                 "A folder shared by virtiofs needs shared memory; switch it on under Memory.",
+                fix=EditFix(Place("memory", option="shared"), True, Phrase(N("Share the memory"))),
             )
 
 

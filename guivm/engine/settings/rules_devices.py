@@ -6,7 +6,9 @@ import os.path
 from collections.abc import Iterator
 
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.option import N
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import EditFix, Place, SettingProblem
 from guivm.engine.settings.neighbours import host_device_names
 from guivm.engine.settings.places import Places
 from guivm.engine.settings.rule import Rule, error, warning
@@ -77,7 +79,11 @@ def drive_sources(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProble
                 f"Only raw images can be shared: two writers destroy a {disk.driver_type} image.",
             )
         if disk.cache in ("writeback", "writethrough", "unsafe") and disk.io == "native":
-            yield error(places.of(disk, "io"), "Native I/O needs the cache “none” or “directsync”.")
+            yield error(
+                places.of(disk, "io"),
+                "Native I/O needs the cache “none” or “directsync”.",
+                fix=EditFix(places.of(disk, "cache"), "none", Phrase(N("Use the cache “{}”"), "none")),
+            )
 
 
 def images_twice(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
@@ -165,7 +171,12 @@ def displays(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
             if not 0 < port < 65536:
                 yield error(places.of(display, option), "Ports are numbers from 1 to 65535.")
             elif port in ports:
-                yield error(places.of(display, option), f"Port {port} is used twice by this virtual machine.")
+                free = EditFix(places.of(display, option), None, Phrase(N("Take a free one at each start")))
+                yield error(
+                    places.of(display, option),
+                    f"Port {port} is used twice by this virtual machine.",
+                    fix=free if option == "port" else None,
+                )
             ports.add(port)
         if display.type == "vnc" and len((display.password or "").encode("utf-8", "replace")) > VNC_PASSWORD_BYTES:
             yield error(
@@ -180,6 +191,7 @@ def displays(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
                 places.of(display, "listen"),
                 "Every computer of your network can see and control this virtual machine, without a password; "
                 "listen at 127.0.0.1, or set a password and TLS.",
+                fix=here_only(places.of(display, "listen")),
             )
         elif any(is_everywhere(address) for address in addresses):
             yield warning(
@@ -193,6 +205,11 @@ def displays(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
         offered = facts.offered("video/modelType")
         if video.model and offered and video.model not in offered:
             yield error(places.of(video, "model"), f"The host's QEMU has no graphics card “{video.model}”.")
+
+
+def here_only(place: Place) -> EditFix:
+    """Let a display listen where only this computer can reach it."""
+    return EditFix(place, "address:127.0.0.1", Phrase(N("Listen at {}"), "127.0.0.1"))
 
 
 def is_everywhere(address: str | None) -> bool:

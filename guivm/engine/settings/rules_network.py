@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 
 from guivm.engine.options.facts import HostFacts
-from guivm.engine.options.port_forwards import PortForward, read_forwards
-from guivm.engine.options.values import Place, SettingProblem
+from guivm.engine.options.option import N
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.port_forwards import LOOPBACK, PortForward, forwards_text, read_forwards
+from guivm.engine.options.values import EditFix, Place, SettingProblem
 from guivm.engine.settings.places import Places
 from guivm.engine.settings.rule import Rule, error, warning
 from guivm.engine.xml.domain import DomainXml
@@ -20,27 +25,44 @@ _LOWEST_FREE_PORT = 1024  # net.ipv4.ip_unprivileged_port_start, unless it was c
 def mac_addresses(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
     places = Places(domain)
     seen: set[str] = set()
-    for nic in domain.devices.interfaces:
+    for index, nic in enumerate(domain.devices.interfaces):
         if not nic.mac:
             continue
         place = places.of(nic, "mac")
         mac = nic.mac.lower()
+        new = EditFix(place, _free_mac(domain, facts, index), Phrase(N("New address")))
         if _MAC.fullmatch(mac) is None:
-            yield error(place, f"“{nic.mac}” is no MAC address; one looks like 52:54:00:12:34:56.")
+            yield error(place, f"“{nic.mac}” is no MAC address; one looks like 52:54:00:12:34:56.", fix=new)
             continue
         if int(mac[:2], 16) & 1:
-            yield error(place, "This is a group address (its first byte is odd), which no card can have.")
+            yield error(place, "This is a group address (its first byte is odd), which no card can have.", fix=new)
         elif mac == "00:00:00:00:00:00":
-            yield error(place, "A card cannot have the address of zeros.")
+            yield error(place, "A card cannot have the address of zeros.", fix=new)
         if mac in seen:
-            yield error(place, "Two cards of this virtual machine have this MAC address; give one a new address.")
+            yield error(
+                place, "Two cards of this virtual machine have this MAC address; give one a new address.", fix=new
+            )
         seen.add(mac)
         users = [other.name for other in facts.others if mac in other.macs]
         if users:
             yield warning(
                 place,
                 f"“{users[0]}” has this MAC address, too: on one network neither works well. Give it a new address.",
+                fix=new,
             )
+
+
+def _free_mac(domain: DomainXml, facts: HostFacts, index: int) -> str:
+    """Of QEMU's range, and had by no VM of the host. The same for the same question: a check that is made again must
+    not find something else."""
+    taken = {mac.lower() for other in facts.others for mac in other.macs}
+    taken |= {(nic.mac or "").lower() for nic in domain.devices.interfaces}
+    for attempt in count():
+        digest = hashlib.sha256(f"{domain.uuid} {index} {attempt}".encode()).digest()
+        mac = "52:54:00:" + digest[:3].hex(":")
+        if mac not in taken:
+            return mac
+    raise AssertionError
 
 
 def sources(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProblem]:
@@ -69,7 +91,11 @@ def _network(nic: Interface, place: Place, facts: HostFacts) -> Iterator[Setting
             if facts.is_session
             else "create it, or choose another"
         )
-        yield warning(place, f"The host has no virtual network “{nic.source_network}”: {advice}.")
+        yield warning(
+            place,
+            f"The host has no virtual network “{nic.source_network}”: {advice}.",
+            fix=EditFix(place, "user", Phrase(N("Use user mode"))) if facts.is_session else None,
+        )
     elif not found.active:
         yield warning(place, f"The virtual network “{found.name}” is not started; start it before the virtual machine.")
 
@@ -121,9 +147,15 @@ def port_forwards(domain: DomainXml, facts: HostFacts) -> Iterator[SettingProble
                     place,
                     f"Every computer of your network can reach port {forward.host_port}; "
                     "with 127.0.0.1 only this computer can.",
+                    fix=_here_only(place, forwards),
                 )
             if facts.is_session and forward.host_port < _LOWEST_FREE_PORT:
                 yield warning(place, f"Only the system may open ports below {_LOWEST_FREE_PORT}; choose a higher one.")
+
+
+def _here_only(place: Place, forwards: tuple[PortForward, ...]) -> EditFix:
+    near = [replace(forward, address=LOOPBACK) if forward.is_exposed else forward for forward in forwards]
+    return EditFix(place, forwards_text(near), Phrase(N("Use {}"), LOOPBACK))
 
 
 def _overlap(one: PortForward, other: PortForward) -> bool:

@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from guivm.engine.xml.document import Element, XmlError, is_element, parse_xml
+from guivm.engine.xml.secrets import replace_secrets
 
-_SECRET_ATTRIBUTES = frozenset({"passwd"})
 _SECRET_TEXTS = frozenset({"cookie"})
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -27,6 +27,8 @@ class _Secrets:
         self._names: dict[str, str] = {}
 
     def name(self, secret: str) -> str:
+        if secret in self._names.values():  # hidden already
+            return secret
         return self._names.setdefault(secret, f"(hidden {len(self._names) + 1})")
 
 
@@ -53,7 +55,8 @@ def pretty(text: str, secrets: _Secrets | None = None) -> list[str]:
         return [visible(line) for line in text.splitlines()]
     names = secrets or _Secrets()
     outside = [*reversed(list(root.itersiblings(preceding=True))), root, *root.itersiblings()]
-    return [visible(line) for node in outside for line in _lines(node, 0, names)]
+    lines = (line for node in outside for line in _lines(node, 0, names))
+    return [visible(replace_secrets(line, names.name)) for line in lines]
 
 
 def visible(text: str) -> str:
@@ -72,7 +75,7 @@ def _lines(node: Element, depth: int, secrets: _Secrets) -> Iterator[str]:
         yield from _text_lines(etree.tostring(node, encoding="unicode", with_tail=False), indent)
         return
     name = _name(node)
-    start = f"{indent}<{name}" + "".join(_attributes(node, secrets))
+    start = f"{indent}<{name}" + "".join(_attributes(node))
     if len(node) == 0:
         text = (node.text or "").strip()
         if text and name in _SECRET_TEXTS:
@@ -96,7 +99,7 @@ def _name(element: Element) -> str:
     return f"{element.prefix}:{local}" if element.prefix else local
 
 
-def _attributes(element: Element, secrets: _Secrets) -> Iterator[str]:
+def _attributes(element: Element) -> Iterator[str]:
     parent = element.getparent()
     known = {} if parent is None else parent.nsmap
     for prefix, uri in sorted(element.nsmap.items(), key=lambda item: item[0] or ""):
@@ -106,7 +109,7 @@ def _attributes(element: Element, secrets: _Secrets) -> Iterator[str]:
     for key, value in sorted((str(key), str(value)) for key, value in element.attrib.items()):
         name = etree.QName(key)
         shown = f"{prefixes.get(name.namespace, 'xml')}:{name.localname}" if name.namespace else name.localname
-        yield f' {shown}="{_quoted(secrets.name(value) if shown in _SECRET_ATTRIBUTES else value)}"'
+        yield f' {shown}="{_quoted(value)}"'
 
 
 def _quoted(value: str) -> str:

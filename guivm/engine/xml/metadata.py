@@ -18,12 +18,22 @@ class SettingsPortForward(XmlNode):
     guest_port = attribute("@guestPort", INTEGER)
 
 
+class DisposableFolder(XmlNode):
+    """A folder with what a run writes that is thrown away at its end; in the running VM's document only."""
+
+    __slots__ = ()
+
+    path = attribute("@folder")
+
+
 class GuivmSettings(XmlNode):
     """``<guivm:settings>``. libvirt allows one element of a namespace."""
 
     __slots__ = ()
 
     port_forwards = Children(SettingsPortForward, "guivm:portForward")
+    identity_host_name = attribute("guivm:identity/@hostName")  # of a clone whose guest is to get an identity of its own
+    disposable_folders = Children(DisposableFolder, "guivm:disposable")  # of the running VM: nothing of it is kept
 
 
 class Metadata(XmlNode):

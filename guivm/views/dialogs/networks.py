@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -100,7 +101,15 @@ class NetworksDialog(VerbDialog):
         self.new.setObjectName("new-network")
         self.new.setAccessibleName(self.tr("New network"))
         self.new.setAutoDefault(False)
+        self.help = QPushButton("?", self)
+        self.help.setObjectName("help")
+        self.help.setAccessibleName(self.tr("Explain virtual networks"))
+        self.help.setToolTip(self.tr("What virtual networks are, and what can go wrong (F1)"))
+        self.help.setProperty("kind", "small")
+        self.help.setAutoDefault(False)
         self.footer.insertWidget(0, self.new)
+        self.footer.insertWidget(1, self.help)
+        self._offers_connecting = False
         self._lay_out()
         self._fill_hosts(host)
         self._connect()
@@ -119,6 +128,8 @@ class NetworksDialog(VerbDialog):
 
     def _connect(self) -> None:
         self.new.clicked.connect(self._on_new)
+        self.help.clicked.connect(self.show_help)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.HelpContents), self).activated.connect(self.show_help)
         self.hosts.currentIndexChanged.connect(self._on_host)
         self.list.currentItemChanged.connect(self._on_selected)
         self.page.switchRequested.connect(self._on_switch)
@@ -142,6 +153,20 @@ class NetworksDialog(VerbDialog):
         super().showEvent(event)
         if not event.spontaneous():
             self.reload()
+
+    def offer_connecting(self, act: Callable[[], None]) -> None:
+        """Have a button for ``act`` where another host would help."""
+        if not self._offers_connecting:
+            self._offers_connecting = True
+            self.connectRequested.connect(act)
+            self._choose_page()
+
+    @Slot()
+    def show_help(self) -> None:
+        """The longer text about networks."""
+        from guivm.views.vm_settings.help_page import show_help_file
+
+        show_help_file("networks", self)
 
     # --- hosts ----------------------------------------------------------------------------------------
 
@@ -304,7 +329,7 @@ class NetworksDialog(VerbDialog):
         has_host = self.host is not None
         self.list.setVisible(bool(self._networks))
         self.new.setEnabled(has_host and not self._refusal)
-        self.connect_button.setVisible(not has_host or bool(self._refusal))
+        self.connect_button.setVisible(self._offers_connecting and (not has_host or bool(self._refusal)))
         self.stack.setCurrentWidget(self.page if self.selected is not None else self.empty)
         if not has_host:
             self.empty.title.setText(self.tr("Not connected"))
@@ -419,3 +444,23 @@ class NetworksDialog(VerbDialog):
         network = self.selected
         if network is not None:
             self._submit(SetNetworkAutostart(network.host, network.uuid, network.name, on))
+
+
+def networks_window(bridge: Bridge, host: HostId | None, widget: QWidget) -> NetworksDialog:
+    """The window of a host's networks, in front of all; there is one for each host.
+
+    It belongs to the application's window that ``widget`` is in, and stays when a dialog between them closes.
+    ``host`` None: whichever is open, or else the first host that is connected.
+    """
+    top = widget.window()
+    while (parent := top.parentWidget()) is not None:
+        top = parent.window()
+    known = (window for window in top.findChildren(NetworksDialog) if window.isVisible())
+    dialog = next((window for window in known if host is None or window.host == host), None)
+    if dialog is None:
+        dialog = NetworksDialog(bridge, host, top)
+        dialog.show()
+        return dialog
+    dialog.raise_()
+    dialog.activateWindow()
+    return dialog

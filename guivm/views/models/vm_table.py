@@ -17,7 +17,7 @@ from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
 from guivm.text import natural_key
 from guivm.views import formats
 from guivm.views.small import plain_tooltip
-from guivm.views.state_words import state_rank, state_word
+from guivm.views.state_words import pending_sentence, state_rank, state_word
 
 # More changes than this at once are taken in slices, one per turn of the event loop.
 SLICE = 500
@@ -342,7 +342,7 @@ class VmTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tool_tip(vm)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return self.tr("{name}, {state}").format(name=vm.name, state=state_word(vm.state))
+            return self._spoken(vm)
         return None
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
@@ -370,8 +370,13 @@ class VmTableModel(QAbstractTableModel):
         return ""
 
     def _tool_tip(self, vm: VmInfo) -> str:
-        lines = [vm.name, vm.title, f"{state_word(vm.state)} · {self.host_label(vm.key.host)}", vm.reason]
+        state = f"{state_word(vm.state)} · {self.host_label(vm.key.host)}"
+        lines = [vm.name, vm.title, state, vm.reason, pending_sentence(vm.pending)]
         return plain_tooltip("\n".join(line for line in lines if line))
+
+    def _spoken(self, vm: VmInfo) -> str:
+        spoken = self.tr("{name}, {state}").format(name=vm.name, state=state_word(vm.state))
+        return ", ".join(part for part in (spoken, pending_sentence(vm.pending)) if part)
 
 
 def _changed_columns(old: VmInfo, new: VmInfo) -> list[Column]:

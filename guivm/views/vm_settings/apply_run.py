@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
+from functools import partial
+
 from PySide6.QtCore import QObject, Signal, Slot
 
 from guivm.engine.options.values import AppliedSettings
@@ -10,7 +13,7 @@ from guivm.engine.types import VmKey
 from guivm.errors import GuivmError
 from guivm.views.bridge import Bridge
 from guivm.views.vm_settings.draft import Draft
-from guivm.views.vm_settings.new_disk_jobs import NewDiskJobs
+from guivm.views.vm_settings.new_disk_jobs import MadeDisks, NewDiskJobs, living
 
 
 class ApplyRun(QObject):
@@ -27,7 +30,7 @@ class ApplyRun(QObject):
         self._live = True
         self._disks = NewDiskJobs(bridge, key, self)
         self._disks.ready.connect(self._store)
-        self._disks.failed.connect(self._on_refused)
+        self._disks.failed.connect(self.give_up)
 
     @property
     def is_busy(self) -> bool:
@@ -50,16 +53,37 @@ class ApplyRun(QObject):
             autostart=draft.autostart if draft.settings.persistent else None,
             passphrases=draft.known_passphrases(),
         )
-        self._bridge.submit(request, self, self._on_applied, self._on_refused)
+        me, disks = weakref.ref(self), self._disks.disks
+        # Of the bridge: images that were made and are not taken must go also when the dialog is gone.
+        self._bridge.submit(
+            request, self._bridge, partial(_on_applied, me), partial(_on_refused, me, disks, self._bridge)
+        )
 
-    def _on_applied(self, result: AppliedSettings) -> None:
+    def end(self, result: AppliedSettings) -> None:
+        """It is done."""
         draft, self._draft = self._draft, None
         assert draft is not None
         self._disks.keep(draft)
         self.applied.emit(result)
 
     @Slot(object)
-    def _on_refused(self, error: GuivmError) -> None:
+    def give_up(self, error: GuivmError) -> None:
+        """It was refused; nothing that was made for it stays."""
         self._draft = None
         self._disks.take_back()
         self.refused.emit(error)
+
+
+def _on_applied(run: weakref.ref[ApplyRun], result: AppliedSettings) -> None:
+    found = living(run)
+    if found is not None:
+        found.end(result)
+
+
+def _on_refused(run: weakref.ref[ApplyRun], disks: MadeDisks, bridge: Bridge, error: GuivmError) -> None:
+    found = living(run)
+    if found is not None:
+        found.give_up(error)
+    else:
+        disks.discard()
+        bridge.report(error)

@@ -82,7 +82,7 @@ class Cards(QFrame):
             if known == key and card.body is None and card.make is not None:
                 card.body = self._made(card.make, card.box)
             if card.body is not None:
-                card.body.setVisible(known == key)
+                _set_shown(card.body, shown=known == key)
         if key in self._cards:
             self.setFocusProxy(self._cards[key].button)
 
@@ -101,16 +101,16 @@ class Cards(QFrame):
         text = refusal or note
         card.button.setEnabled(not refusal or card.button.isChecked())
         card.note.setText(text)
-        card.note.setVisible(bool(text))
+        _set_shown(card.note, shown=bool(text))
         card.button.setAccessibleDescription(text)
 
     def set_shown(self, key: str, *, shown: bool) -> None:
         """Leave a line out, or show it again."""
-        self._cards[key].box.setVisible(shown)
+        _set_shown(self._cards[key].box, shown=shown)
         first = True
         for card in self._cards.values():
             hidden = card.box.isHidden()
-            card.rule.setVisible(not hidden and not first)
+            _set_shown(card.rule, shown=not hidden and not first)
             first = first and hidden
 
     def button(self, key: str) -> QRadioButton:
@@ -121,3 +121,9 @@ class Cards(QFrame):
         key = str(button.property("key"))
         self.choose(key)
         self.chosen.emit(key)
+
+
+def _set_shown(widget: QWidget, *, shown: bool) -> None:
+    """Qt lays out a new widget at once when it is told to show it, though it would be shown anyway."""
+    if not shown or widget.isHidden():
+        widget.setVisible(shown)

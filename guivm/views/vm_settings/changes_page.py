@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QListView,
-    QPlainTextEdit,
     QStackedWidget,
     QStyle,
     QStyledItemDelegate,
@@ -39,7 +38,7 @@ from guivm.engine.xml.diff import unified
 from guivm.views.forms import plain_label
 from guivm.views.icons import Tint, icon
 from guivm.views.theme import GRID, tokens_for
-from guivm.views.vm_settings.commands import commands
+from guivm.views.vm_settings.command_page import CommandView
 from guivm.views.vm_settings.diff_view import DiffView
 from guivm.views.vm_settings.draft import AUTOSTART, Draft
 from guivm.views.vm_settings.editors import small_button, translated
@@ -303,11 +302,10 @@ class ChangesPage(QWidget):
 
     def _make_details(self) -> QWidget:
         self._details = QStackedWidget(self)
-        self.command_text = DiffView("commands", self.tr("The changes as commands"), self)
-        self.command_text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.commands = CommandView(self._draft, self)
         self.diff = DiffView("xml-difference", self.tr("Difference of the XML"), self)
-        for view in (self.command_text, self.diff):
-            view.setFrameShape(QFrame.Shape.StyledPanel)
+        self.diff.setFrameShape(QFrame.Shape.StyledPanel)
+        for view in (self.commands, self.diff):
             self._details.addWidget(view)
         self._details.hide()
         return self._details
@@ -353,9 +351,8 @@ class ChangesPage(QWidget):
 
     def _fill_details(self) -> None:
         if self.command_button.isChecked():
-            self._details.setCurrentWidget(self.command_text)
-            text = commands(self._draft)
-            self.command_text.setPlainText(text or self.tr("# Everything is stored: only a restart is needed."))
+            self._details.setCurrentWidget(self.commands)
+            self.commands.fill()
         elif self.diff_button.isChecked():
             self._details.setCurrentWidget(self.diff)
             settings = self._draft.settings

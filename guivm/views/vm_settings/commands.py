@@ -45,13 +45,6 @@ def commands(draft: Draft) -> str:
     if whole:
         lines += ["# " + _tr("vm.xml: the text on the page “XML”"), f"virsh define --validate vm.xml  # {name}"]
         lines = [line for line in lines if line.startswith(("virsh autostart", "virsh define", "# "))]
-    if not lines:
-        return ""
-    lines += [
-        "",
-        "# " + _tr("What QEMU is told is libvirt's to decide, at the start; this shows it:"),
-        f"virsh domxml-to-native qemu-argv --domain {name}",
-    ]
     return "\n".join(lines)
 
 

@@ -19,6 +19,7 @@ from guivm.views.vm_settings.draft import Draft, Part
 from guivm.views.vm_settings.form import OptionForm, show_form
 from guivm.views.vm_settings.frame import SettingsFrame
 from guivm.views.vm_settings.hardware_actions import HardwareActions
+from guivm.views.vm_settings.network_facts import NetworkFacts
 from guivm.views.vm_settings.outcomes import outcome_words, rebased_words
 from guivm.views.vm_settings.part_list import PART_ROLE, PartFilter, PartModel, option_found, part_title
 from guivm.views.vm_settings.restart import Restart
@@ -53,6 +54,7 @@ class SettingsDialog(QDialog):
         self._is_gone = False
         self._form: OptionForm | None = None
         self._model: PartModel | None = None
+        self._shown_revision = -1  # of the draft
         self._filter = PartFilter(self)
         self.frame = SettingsFrame(self)
         self._search = Search(self.frame, self._filter, self)
@@ -117,6 +119,7 @@ class SettingsDialog(QDialog):
             self._model = PartModel(self.draft, self)
             self._filter.setSourceModel(self._model)
             self.draft.services = EditorServices(self._bridge, self._vm.key, self)
+            NetworkFacts(self._bridge, self.draft, self)
             self.hardware.draft = self.draft
             self.draft.rebuilt.connect(self._on_rebuilt)
             self.draft.edited.connect(self._on_edited)
@@ -255,20 +258,28 @@ class SettingsDialog(QDialog):
     @Slot()
     def _on_rebuilt(self) -> None:
         assert self._model is not None
+        assert self.draft is not None
         part = self.current_part()
         self._model.rebuild()
+        self._shown_revision = self.draft.revision
         if part is None:  # the changes, or the XML, are in sight
             self._form = None
+            self._update()
             return
         row = self._model.row_of(part.place())
         if row < 0:
             row = min(self._model.row_near(part), self._model.rowCount() - 1)
         self.frame.list.setCurrentIndex(self._filter.mapFromSource(self._model.index(row)))
         self._show_current()
+        self._update()
 
     @Slot()
     def _on_edited(self) -> None:
         assert self._model is not None
+        assert self.draft is not None
+        if self._shown_revision == self.draft.revision:
+            return
+        self._shown_revision = self.draft.revision
         self._model.refresh()
         if self._form is not None and self.current_part() is not None:
             self._form.refresh(self._pending)

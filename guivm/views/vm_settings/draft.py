@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QObject, Signal
+from PySide6.QtCore import QCoreApplication, QObject, Signal, SignalInstance
 
-from guivm.engine.options.changes import changes, revert
+from guivm.engine.options.changes import Baseline, changes, revert
+from guivm.engine.options.facts import HostFacts
 from guivm.engine.options.new_disks import NewDisk
 from guivm.engine.options.option import Option, Resource, Situation, Value
 from guivm.engine.options.parts import Part as Part
 from guivm.engine.options.parts import all_parts, parts_of
-from guivm.engine.options.values import Change, ChangeKind, Place, SettingProblem, VmSettings
+from guivm.engine.options.phrase import Phrase
+from guivm.engine.options.values import Change, ChangeKind, EditFix, Place, SettingProblem, VmSettings
 from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
@@ -31,7 +33,10 @@ _UNDONE = {
 
 
 class Draft(QObject):
-    """Every edit goes through here. ``edited``: a value; ``rebuilt``: parts came or went, all nodes are new."""
+    """Every edit goes through here. ``edited``: a value; ``rebuilt``: parts came or went, all nodes are new.
+
+    One edit may be told by more than one signal: see :attr:`revision`.
+    """
 
     edited = Signal()
     rebuilt = Signal()
@@ -40,14 +45,14 @@ class Draft(QObject):
     def __init__(self, settings: VmSettings, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._settings = settings
-        self._base = DomainXml.parse(settings.xml)
+        self._take_base(settings)
         self._domain = DomainXml.parse(settings.xml)
         self._autostart = settings.autostart
         # What is worked out from the document, until the next edit of it: see _forget.
         self._changes: tuple[Change, ...] | None = None
         self._parts: tuple[Part, ...] | None = None
         self._text: str | None = None
-        self._base_text = self._base.to_text()
+        self._revision = 0
         self._problems: tuple[SettingProblem, ...] = ()
         self._inherited: frozenset[tuple[Place, str]] = frozenset()
         self._invalid: dict[Place, str] = {}  # what was typed and cannot be stored
@@ -70,6 +75,12 @@ class Draft(QObject):
     def base(self) -> DomainXml:
         """The definition as it was read."""
         return self._base
+
+    @property
+    def revision(self) -> int:
+        """Another number with each edit or news, however many signals tell of it: who has shown it may pass over the
+        others."""
+        return self._revision
 
     @property
     def situation(self) -> Situation:
@@ -139,17 +150,31 @@ class Draft(QObject):
     def changes(self) -> tuple[Change, ...]:
         """What an apply would change, in words."""
         if self._changes is None:
-            self._changes = () if self.xml == self._base_text else changes(self._base, self._domain)
+            self._changes = () if self.xml == self._base_text else self._compared()
         if self._autostart != self._settings.autostart:
             return (self._autostart_change(), *self._changes)
         return self._changes
 
     # --- editing --------------------------------------------------------------------------------------
 
+    def _compared(self) -> tuple[Change, ...]:
+        if self._baseline is None:
+            self._baseline = Baseline(self._base)
+        return self._baseline.changes(self._domain)
+
+    def _take_base(self, settings: VmSettings) -> None:
+        self._base = DomainXml.parse(settings.xml)
+        self._base_text = self._base.to_text()
+        self._baseline: Baseline | None = None  # what is known of the base, once something is compared with it
+
     def _forget(self) -> None:
         """The document, or what it is compared with, is another: whatever was worked out from it counts no more."""
         self._changes = self._parts = self._text = None
-        self._base_text = self._base.to_text()
+
+    def _tell(self, *signals: SignalInstance) -> None:
+        self._revision += 1
+        for signal in signals:
+            signal.emit()
 
     def set_value(self, part: Part, option: Option[Any], value: Value | None) -> None:
         """Store a value; what cannot be is kept as a problem beside the option, and the draft stays as it was."""
@@ -161,37 +186,42 @@ class Draft(QObject):
         except (XmlError, ValueError) as error:
             self._forget()
             self._invalid[place] = str(error)
-            self.problemsChanged.emit()
+            self._tell(self.problemsChanged)
             return
         self._forget()
-        if had_problem:
-            self.problemsChanged.emit()
+        signals = [self.problemsChanged] if had_problem else []
         if [(known.resource.id, known.device) for known in self.parts()] != before:
-            self.rebuilt.emit()
-        self.edited.emit()
+            signals.append(self.rebuilt)
+        self._tell(*signals, self.edited)
+
+    def mend(self, fix: EditFix) -> None:
+        """Make the edit that mends a problem; one whose part is gone meanwhile is passed over."""
+        part = self.part_at(fix.place)
+        options = () if part is None else part.resource.options
+        for option in options:
+            if part is not None and option.id == fix.place.option:
+                self.set_value(part, option, fix.value)
 
     def set_invalid(self, part: Part, option: Option[Any], message: str) -> None:
         """What is being typed is no value at all."""
         self._invalid[part.place(option.id)] = message
-        self.problemsChanged.emit()
+        self._tell(self.problemsChanged)
 
     def touch(self) -> None:
         """The document was edited by a widget of its own."""
         self._forget()
-        self.edited.emit()
+        self._tell(self.edited)
 
     def rebuild(self) -> None:
         """The same, and parts came or went."""
         self._forget()
         self._invalid.clear()
-        self.rebuilt.emit()
-        self.edited.emit()
-        self.problemsChanged.emit()
+        self._tell(self.rebuilt, self.edited, self.problemsChanged)
 
     def set_autostart(self, on: bool) -> None:
         if on != self._autostart:
             self._autostart = on
-            self.edited.emit()
+            self._tell(self.edited)
 
     def add(self, resource: Resource[Any]) -> Part:
         """A new device with sensible values. Raises GuivmError or ValueError when there can be none."""
@@ -238,13 +268,13 @@ class Draft(QObject):
         """What the engine found; see :class:`guivm.engine.requests.CheckSettings`."""
         if problems != self._problems:
             self._problems = problems
-            self.problemsChanged.emit()
+            self._tell(self.problemsChanged)
 
     def set_inherited(self, problems: tuple[SettingProblem, ...]) -> None:
         """What is wrong with the definition as it was read."""
         self._inherited = frozenset((problem.place, problem.message) for problem in problems)
         if self.is_changed:
-            self.problemsChanged.emit()
+            self._tell(self.problemsChanged)
         else:
             self.set_problems(problems)
 
@@ -253,7 +283,7 @@ class Draft(QObject):
     def start_from(self, settings: VmSettings) -> None:
         """What was read anew; edits that were not applied are gone."""
         self._settings = settings
-        self._base = DomainXml.parse(settings.xml)
+        self._take_base(settings)
         self._domain = DomainXml.parse(settings.xml)
         self._autostart = settings.autostart
         self.rebuild()
@@ -265,19 +295,24 @@ class Draft(QObject):
                 self._autostart = settings.autostart
             self._settings = settings
             self._forget()
-            self.edited.emit()
+            self._tell(self.edited)
         elif self.is_changed:
             return False
         else:
             self.start_from(settings)
         return True
 
+    def learn(self, facts: HostFacts) -> None:
+        """What the host offers is another; the definition stays as it is here, edits and all."""
+        self._settings = replace(self._settings, facts=facts)
+        self._tell(self.edited)
+
     def rebase(self, settings: VmSettings) -> tuple[Change, ...]:
         """Start from what was read anew, and make the same edits there; those that could not be are answered."""
         wanted, edited, autostart = self.changes(), self._domain, self._autostart
         moved = autostart != self._settings.autostart
         self._settings = settings
-        self._base = DomainXml.parse(settings.xml)
+        self._take_base(settings)
         self._domain = DomainXml.parse(settings.xml)
         self._autostart = autostart if moved else settings.autostart
         for change in wanted:
@@ -301,7 +336,7 @@ class Draft(QObject):
         return Change(
             AUTOSTART,
             ChangeKind.CHANGED,
-            QCoreApplication.translate("Draft", "System"),
+            Phrase("System"),
             QCoreApplication.translate("Draft", "Start with the host"),
             words(self._settings.autostart),
             words(self._autostart),

@@ -111,7 +111,6 @@ class ChoiceEditor(ValueEditor):
         self.box = QuietCombo(self)
         self.box.setEditable(editor.free)
         self.box.setMaximumWidth(_WIDEST_FIELD)
-        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.box.setItemDelegate(_ChoiceDelegate(self.box))
         self._model = QStandardItemModel(self.box)
         self.box.setModel(self._model)
@@ -128,6 +127,10 @@ class ChoiceEditor(ValueEditor):
         new = tuple(items)
         if new == self._items:
             return
+        if self._items or self.box.isVisible():
+            # With this policy Qt lays the page out once more, a moment later: not for the first items, for which the
+            # size is asked when the box is first shown.
+            self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self._items = new
         self._model.clear()
         for item in new:

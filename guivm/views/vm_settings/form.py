@@ -24,11 +24,11 @@ from guivm.views.theme import GRID
 from guivm.views.vm_settings.autostart_row import AutostartRow
 from guivm.views.vm_settings.draft import AUTOSTART, Draft, Part
 from guivm.views.vm_settings.editors import LineEditor, ValueEditor, items_of, make_editor, small_button, translated
-from guivm.views.vm_settings.problem_line import CommandLine, ProblemLine
+from guivm.views.vm_settings.problem_line import ProblemLine, Remedy
 from guivm.views.vm_settings.registry import CustomEditor, custom_editor
 
 _LABEL_WIDTH = 19 * GRID
-_COMMAND_ROW = 2  # of a row's grid: under the sentence
+_REMEDY_ROW = 2  # of a row's grid: under the sentence
 
 
 class OptionRow(QWidget):
@@ -50,7 +50,7 @@ class OptionRow(QWidget):
         self.label.setBuddy(self._editor.focusProxy() or self._editor)
         self.note = NoteLine(translated(option.help), self)
         self._change_line: _ChangeLine | None = None  # most rows never need one
-        self._command: CommandLine | None = None
+        self._remedy: Remedy | None = None
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -104,28 +104,30 @@ class OptionRow(QWidget):
         else:
             self.note.set_problem("")
             self.note.set_help(translated(refusal) or translated(self.option.help))
-        self._show_command("" if problem is None else problem.command)
+        self._show_remedy(problem)
         field = self._editor.focusProxy() or self._editor
-        set_style_property(field, "invalid", problem is not None and not problem.is_warning)
+        invalid = problem is not None and not problem.is_warning
+        if invalid or field.property("invalid"):  # most fields never are, and need no style of their own
+            set_style_property(field, "invalid", invalid)
         field.setAccessibleDescription(self.note.text)
         self._show_change(change, pending)
         if self.option.shown is not None:
             self.setVisible(self.option.shown(situation, self._part.node))
 
-    def _show_command(self, command: str) -> None:
-        if self._command is None:
-            if not command:
+    def _show_remedy(self, problem: SettingProblem | None) -> None:
+        if self._remedy is None:
+            if problem is None or not (problem.command or problem.fix):
                 return
-            self._command = CommandLine(self)
-            self._put(self._command, _COMMAND_ROW)
-        self._command.set_command(command)
+            self._remedy = Remedy(self._draft, self)
+            self._put(self._remedy, _REMEDY_ROW)
+        self._remedy.show_problem(problem)
 
     def _put(self, widget: QWidget, row: int) -> None:
         """Below the field; a wide one has all the width, and one row more."""
         grid = self.layout()
         assert isinstance(grid, QGridLayout)
         wide = grid.itemAtPosition(0, 1) is None
-        grid.addWidget(widget, row + (wide and row > _COMMAND_ROW), 0 if wide else 1)
+        grid.addWidget(widget, row + (wide and row > _REMEDY_ROW), 0 if wide else 1)
 
     def _show_change(self, change: Change | None, pending: Change | None) -> None:
         self._change = change or pending
@@ -134,7 +136,7 @@ class OptionRow(QWidget):
                 return
             self._change_line = _ChangeLine(self.option.id, self)
             self._change_line.revert.clicked.connect(self._on_revert)
-            self._put(self._change_line, _COMMAND_ROW + 1)
+            self._put(self._change_line, _REMEDY_ROW + 1)
         self._change_line.setVisible(self._change is not None)
         if change is not None:
             text = self.tr("{old}  →  {new}").format(old=self._words(change.old), new=self._words(change.new))
@@ -215,7 +217,7 @@ class OptionForm(QWidget):
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(2 * GRID + GRID // 2)
-        self.problem = ProblemLine(self)
+        self.problem = ProblemLine(draft, self)
         self._column.addWidget(self.problem)
         self._rows: list[OptionRow] = []
         self._more_rows: list[OptionRow] = []

@@ -107,14 +107,17 @@ class HelpWindow(QDialog):
 
     def show_resource(self, resource: Resource[Any], option: Option[Any] | None = None) -> None:
         title, text = _split_title(help_text(resource), translated(resource.title))
+        self._show_text(title, text)
+        if option is not None:
+            self.browser.show_heading(translated(option.label))
+
+    def _show_text(self, title: str, text: str) -> None:
         self._title.setText(title)
         self.setWindowTitle(title)
         self.setAccessibleName(title)
         self.browser.setMarkdown(text)
         self._space_out()
         self.browser.moveCursor(QTextCursor.MoveOperation.Start)
-        if option is not None:
-            self.browser.show_heading(translated(option.label))
 
     def _space_out(self) -> None:
         """Room above headings, lines that are not too tight."""
@@ -135,20 +138,18 @@ class HelpWindow(QDialog):
         if not url.scheme() and url.hasFragment() and not name:
             self.browser.show_heading(url.fragment().replace("-", " "))
         elif not url.scheme() and _NAME.fullmatch(name):
-            self._show_file(name.removesuffix(".md"))
+            self.show_file(name.removesuffix(".md"))
         elif url.scheme() in ("https", "http"):
             self._ask(url)
 
-    def _show_file(self, name: str) -> None:
+    def show_file(self, name: str) -> None:
+        """A file of ``resources/help``, without its ending; nothing happens when there is none."""
         try:
             text = resource_path(f"help/{name}.md").read_text(encoding="utf-8")
         except FileNotFoundError:
             return
         title, body = _split_title(text, name)
-        self._title.setText(title)
-        self.setWindowTitle(title)
-        self.browser.setMarkdown(body)
-        self._space_out()
+        self._show_text(title, body)
 
     def _ask(self, url: QUrl) -> None:
         from guivm.views.dialogs.confirm import ConfirmDialog
@@ -172,8 +173,23 @@ def _split_title(text: str, fallback: str) -> tuple[str, str]:
 
 def show_help(resource: Resource[Any], parent: QWidget, option: Option[Any] | None = None) -> HelpWindow:
     """Show it in the help window of ``parent``; there is one, and it is used again."""
-    window = parent.findChild(HelpWindow, "settings-help") or HelpWindow(parent)
+    window = _window_of(parent)
     window.show_resource(resource, option)
+    return _in_front(window)
+
+
+def show_help_file(name: str, parent: QWidget) -> HelpWindow:
+    """The same for a file of ``resources/help`` that belongs to no part of a VM."""
+    window = _window_of(parent)
+    window.show_file(name)
+    return _in_front(window)
+
+
+def _window_of(parent: QWidget) -> HelpWindow:
+    return parent.findChild(HelpWindow, "settings-help") or HelpWindow(parent)
+
+
+def _in_front(window: HelpWindow) -> HelpWindow:
     window.show()
     window.activateWindow()
     return window

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QLineEdit, QVBoxLayout, QWidget
 
-from guivm.engine.options.display import get_listen, is_exposed
+from guivm.engine.options.listening import get_listen, is_exposed
 from guivm.engine.options.option import Item, Option, Value
 from guivm.engine.xml.graphics import Graphics
 from guivm.views.forms import NoteLine, Tone

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from guivm.engine.options.nic_modes import DIRECT_MODES, get_mode, mode_items, mode_words
@@ -15,7 +15,7 @@ from guivm.engine.xml.interface import Interface
 from guivm.views.theme import GRID
 from guivm.views.vm_settings.cards import Cards
 from guivm.views.vm_settings.draft import Draft, Part
-from guivm.views.vm_settings.editors import translated
+from guivm.views.vm_settings.editors import small_button, translated
 from guivm.views.vm_settings.pieces import ItemBox, labelled
 from guivm.views.vm_settings.registry import CustomEditor
 
@@ -51,7 +51,13 @@ class NicModeEditor(CustomEditor):
             self.cards.add(kind, title, make=partial(self._make_body, kind, labels[kind]) if kind in labels else None)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, GRID // 2, 0, 0)
+        column.setSpacing(GRID)
         column.addWidget(self.cards)
+        self.networks = small_button(self.tr("&Virtual networks…"), "virtual-networks", self)
+        self.networks.setToolTip(self.tr("Make, change, start and stop networks of the host"))
+        self.networks.setVisible(draft.services is not None)
+        self.networks.clicked.connect(self._on_networks)
+        column.addWidget(self.networks, 0, Qt.AlignmentFlag.AlignLeading)
         self.setFocusProxy(self.cards)
         self.cards.chosen.connect(self._on_kind)
 
@@ -128,6 +134,11 @@ class NicModeEditor(CustomEditor):
         if text.startswith("direct:"):
             text = f"direct:{text.split(':')[1]}:{self.direct_mode.value or 'bridge'}"
         self._set(text)
+
+    @Slot()
+    def _on_networks(self) -> None:
+        if self.draft.services is not None:
+            self.draft.services.show_networks(self)
 
     @Slot(object)
     def _on_direct_mode(self, mode: Value | None) -> None:

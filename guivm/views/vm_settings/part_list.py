@@ -38,8 +38,7 @@ _SUMMARY_LIMIT = 120
 
 def part_title(part: Part) -> str:
     """What a part is called: "Processor", "Drive vda"."""
-    own = part.resource.name(part.node) if part.resource.name is not None else ""
-    return clean_line(translated(own) or translated(part.resource.title), 80)
+    return clean_line(translated(part.name), 80)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from guivm.engine.options.option import Item, Value
+from guivm.engine.options.phrase import Phrase, filled
 from guivm.views.forms import SizeSpin, pad_spin, plain_label, plain_tooltip
 from guivm.views.theme import GRID
 
@@ -24,8 +25,10 @@ FIELD_WIDTH = 36 * GRID
 LABEL_WIDTH = 14 * GRID
 
 
-def translated(text: str) -> str:
-    """A text of the catalogue in the person's language."""
+def translated(text: str | Phrase) -> str:
+    """A text of the catalogue in the person's language, its gap filled."""
+    if isinstance(text, Phrase):
+        return filled(translated(text.text), translated(text.gap) if isinstance(text.gap, Phrase) else text.gap)
     return QCoreApplication.translate("Options", text) if text else ""
 
 
@@ -42,8 +45,6 @@ class QuietCombo(QComboBox):
         super().__init__(parent)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumWidth(FIELD_WIDTH)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setItemDelegate(RoomyDelegate(self))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -58,6 +59,8 @@ class ItemBox(QuietCombo):
         super().__init__(parent)
         self.setObjectName(name)
         self.setAccessibleName(accessible)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setItemDelegate(RoomyDelegate(self))
         self._rows = QStandardItemModel(self)
         self.setModel(self._rows)
         self._items: tuple[Item, ...] = ()

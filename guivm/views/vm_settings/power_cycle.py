@@ -42,10 +42,6 @@ class PowerCycle(QObject):
     def stage(self) -> Stage:
         return self._stage
 
-    @property
-    def starts_again(self) -> bool:
-        return self._again
-
     def begin(self, *, start_again: bool) -> None:
         """Ask the guest to shut down. A VM that is off already is only started."""
         if self._stage is not Stage.IDLE:

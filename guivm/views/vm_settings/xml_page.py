@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from guivm.engine.xml.diff import unified
 from guivm.engine.xml.document import XmlError, parse_xml
+from guivm.engine.xml.secrets import replace_secrets
 from guivm.text import clean_line
 from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import NoteLine, Tone, plain_label
@@ -22,13 +23,11 @@ _MARGIN = 4 * GRID
 _PAUSE_MS = 200
 _LINE = re.compile(r"line (\d+), column")
 _SOURCE = re.compile(r" \(<string>, line \d+\)$")
-# libvirt writes attributes in single quotes; a document edited by hand may have the others.
-_PASSWORD = re.compile(r"(\bpasswd\s*=\s*)(\"[^\"]*\"|'[^']*')")
 _HIDDEN = "●●●●●●"
 
 
 class Passwords:
-    """Takes passwords out of a text that is shown, and puts them back where they were left alone."""
+    """Takes secrets out of a text that is shown, and puts them back where they were left alone."""
 
     def __init__(self) -> None:
         self._known: list[str] = []
@@ -36,23 +35,20 @@ class Passwords:
     def hide(self, text: str) -> str:
         self._known = []
 
-        def stand_in(found: re.Match[str]) -> str:
-            if found[2] in ("''", '""'):
-                return found[0]
-            self._known.append(found[2])
-            return f"{found[1]}'{_HIDDEN}{len(self._known)}'"
+        def stand_in(secret: str) -> str:
+            self._known.append(secret)
+            return f"{_HIDDEN}{len(self._known)}"
 
-        return _PASSWORD.sub(stand_in, text)
+        return replace_secrets(text, stand_in)
 
     def put_back(self, text: str) -> str:
-        def original(found: re.Match[str]) -> str:
-            inner = found[2][1:-1]
-            number = inner.removeprefix(_HIDDEN)
-            if inner.startswith(_HIDDEN) and number.isdecimal() and 0 < int(number) <= len(self._known):
-                return found[1] + self._known[int(number) - 1]
-            return found[0]
+        def original(shown: str) -> str:
+            number = shown.removeprefix(_HIDDEN)
+            if shown.startswith(_HIDDEN) and number.isdecimal() and 0 < int(number) <= len(self._known):
+                return self._known[int(number) - 1]
+            return shown
 
-        return _PASSWORD.sub(original, text)
+        return replace_secrets(text, original)
 
     @property
     def any(self) -> bool:

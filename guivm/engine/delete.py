@@ -23,6 +23,7 @@ from guivm.engine.libvirt_errors import is_unsupported, text_of, translate
 from guivm.engine.orphaned_secrets import drop_orphaned_secrets
 from guivm.engine.references import References, collect_references, document_paths, snapshot_documents, volume_path
 from guivm.engine.requests import Delete, PlanDelete, PurgeDeleted, UndoDelete
+from guivm.engine.snapshots import removal
 from guivm.engine.types import VmKey
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import GuivmError, InUseError, OperationError, WrongStateError
@@ -93,12 +94,15 @@ def _candidates(context: HandlerContext, domain: libvirt.virDomain, document: Do
             own_disks.append(Path(path))
             yield from once(path, keep)
     snapshot_paths = [path for text in snapshot_documents(domain) for path in document_paths(context.connection, text)]
-    snapshot_disks = {os.path.normpath(path) for path in snapshot_paths}
+    ours = removal.snapshot_files(context, str(domain.UUIDString()))
+    snapshot_disks = {os.path.normpath(path) for path in (*snapshot_paths, *ours)}
     if context.host.is_local:
         for top in own_disks:
             for link in chain(top)[1:]:
                 own = os.path.normpath(link.path) in snapshot_disks
                 yield from once(link.path, "" if own else "It is the base of another image, so it is kept.")
+    for path in ours:
+        yield from once(path)
     for boot_file in (document.os.kernel, document.os.initrd):
         if boot_file:
             yield from once(boot_file, "Kernels and their files are not deleted.")
@@ -153,6 +157,12 @@ def delete(context: HandlerContext, request: Delete) -> DeletedVm:
     domain = context.domain(key)
     name = clean_line(domain.name())
     _require_off(domain, name)
+    with removal.at_rest(context, key, name):
+        return _delete(context, request, domain, name)
+
+
+def _delete(context: HandlerContext, request: Delete, domain: libvirt.virDomain, name: str) -> DeletedVm:
+    key = request.key
     chosen = _chosen_files(context, request)
     deleted = _receipt(context, domain, key, name, chosen)
     # Storing comes first: from here on a crash can be taken back. Where files are not ours, the answer is the receipt.
@@ -207,7 +217,8 @@ def _receipt(
     text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
     trash_id = trash.new_trash_id(key.uuid)
     keeps_files = _keeps_files(context)
-    paths = [*chosen, *_movable_nvram(text, keeps_files)]
+    along = removal.tree_files(context, key.uuid, chosen)
+    paths = [*chosen, *along, *_movable_nvram(text, keeps_files)]
     files = tuple(
         TrashedFile(path, trash.kept_place(path, trash_id, index), trash.file_size(path))
         for index, path in enumerate(paths)
@@ -351,6 +362,7 @@ def purge_deleted(context: HandlerContext, request: PurgeDeleted) -> int:
     freed = trash.discard(deleted)
     _forget_firmware_state(context, deleted)
     drop_orphaned_secrets(context, deleted)
+    removal.forget(context, deleted.key.uuid)
     return freed
 
 

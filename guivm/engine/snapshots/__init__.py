@@ -1,0 +1,1 @@
+"""Snapshots, clones, templates and disposable runs: every change of a file is a plan first. No Qt."""

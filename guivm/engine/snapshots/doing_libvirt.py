@@ -1,0 +1,304 @@
+"""The steps that libvirt does, and what becomes of them when this process or libvirt's ends in the middle. Worker only.
+
+Format of a memory file: libvirt's ``src/qemu/qemu_saveimage.h``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guivm.engine import qemu_img
+from guivm.engine.files import fsync_file, make_private_folder
+from guivm.engine.libvirt_errors import text_of
+from guivm.engine.saving import SaveWatcher
+from guivm.engine.snapshots import doing, steps
+from guivm.engine.snapshots.journal import Entry
+from guivm.engine.snapshots.reading import holds_data, read_image
+from guivm.engine.snapshots.run import Run, Share
+from guivm.engine.snapshots.steps import Step
+from guivm.engine.xml.domain import DomainXml
+from guivm.errors import CancelledError, InUseError, OperationError
+
+if TYPE_CHECKING:
+    import libvirt
+
+_log = logging.getLogger(__name__)
+
+_WHOLE = b"LibvirtQemudSave"
+_SETTLE_S = 60.0
+_LOOK_S = 0.1
+
+
+def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
+    """Raises libvirtError, GuivmError or OSError."""
+    import libvirt
+
+    match step:
+        case steps.DefineVm(xml=xml):
+            run.context.connection.defineXML(xml)
+        case steps.SaveMemory(path=path):
+            _save_memory(run, Path(path))
+        case steps.RunMemory():
+            _run_memory(run, step)
+        case steps.LiveOverlays():
+            _live_overlays(run, step)
+        case steps.LivePull():
+            _live_pull(run, step, share)
+        case steps.StopVm():
+            with contextlib.suppress(libvirt.libvirtError):
+                run.domain.destroyFlags(0)
+            if run.domain.isActive():
+                raise OperationError("The virtual machine could not be ended.")
+        case steps.StartVm():
+            if not run.domain.isActive():
+                run.domain.createWithFlags(0)
+        case _:
+            raise TypeError(type(step).__name__)
+
+
+# --- memory -----------------------------------------------------------------------------------------------
+
+
+def _save_memory(run: Run, path: Path) -> None:
+    import libvirt
+
+    domain = run.domain
+    if not domain.isActive():
+        raise OperationError("The virtual machine is off: there is no memory to keep.")
+    make_private_folder(path.parent)
+    watcher = SaveWatcher(run.context, run.key)
+    watcher.start()
+    run.guest_stops()
+    try:
+        domain.saveFlags(os.fspath(path), None, 0)
+    except libvirt.libvirtError as error:
+        run.guest_goes_on()
+        if watcher.aborted:
+            raise CancelledError("Cancelled; the virtual machine goes on.", details=text_of(error)) from error
+        raise
+    finally:
+        watcher.stop()
+    fsync_file(path)
+
+
+def _run_memory(run: Run, step: steps.RunMemory) -> None:
+    """Again: a VM that runs has been restored already; one whose overlays hold data has gone on, and ended since."""
+    import libvirt
+
+    if run.domain.isActive() or not Path(step.path).exists() or any(holds_data(path) for path in step.onto):
+        return
+    flags = libvirt.VIR_DOMAIN_SAVE_PAUSED if step.paused else libvirt.VIR_DOMAIN_SAVE_RUNNING
+    run.context.connection.restoreFlags(step.path, step.xml, flags)
+    run.guest_goes_on()
+
+
+def run_memory_back(run: Run, step: steps.RunMemory) -> None:
+    """Undo SaveMemory: the guest goes on as it was, unless it could only come to harm."""
+    path = Path(step.path)
+    if not path.exists():
+        return
+    if not is_whole_memory(path):
+        _log.warning("“%s” is not whole: the virtual machine ended while its memory was written", path)
+        return
+    if not run.domain.isActive() and _used_since(step.xml, path):
+        _log.warning("“%s” fits the disks no more: the virtual machine has been used since", path)
+        return
+    _run_memory(run, step)
+
+
+def is_whole_memory(path: Path) -> bool:
+    """Whether libvirt wrote it to its end."""
+    with path.open("rb") as stream:
+        return stream.read(len(_WHOLE)) == _WHOLE
+
+
+def _used_since(xml: str, memory: Path) -> bool:
+    """Whether one of the images is newer than the memory. QEMU lets go of them before libvirt ends the file."""
+    saved_ns = memory.stat().st_mtime_ns
+    for disk in DomainXml.parse(xml).devices.disks:
+        if disk.path and not disk.read_only:
+            with contextlib.suppress(OSError):
+                if Path(disk.path).stat().st_mtime_ns > saved_ns:
+                    return True
+    return False
+
+
+def end_save(run: Run) -> None:
+    """A save that libvirt goes on with after the process that asked for it has ended: it is aborted, or has just ended.
+
+    Raises InUseError when it does not end.
+    """
+    import libvirt
+
+    deadline_s = time.monotonic() + _SETTLE_S
+    domain = run.domain
+    while domain.isActive() and _has_job(domain):
+        with contextlib.suppress(libvirt.libvirtError):
+            domain.abortJob()
+        if time.monotonic() > deadline_s:
+            raise InUseError(
+                "The virtual machine's memory is still being written.", advice="Wait until that has ended."
+            )
+        time.sleep(_LOOK_S)
+
+
+def _has_job(domain: libvirt.virDomain) -> bool:
+    import libvirt
+
+    try:
+        return bool(domain.jobStats(0).get("type", 0) != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:  # it is off by now
+            return False
+        raise
+
+
+# --- overlays while it runs -------------------------------------------------------------------------------
+
+
+def _live_overlays(run: Run, step: steps.LiveOverlays) -> None:
+    import libvirt
+
+    domain = run.domain
+    flags = (
+        libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
+        | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC
+        | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
+    )
+    was_running = domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING
+    if was_running and run.notes is not None:
+        run.notes.guest_stops()
+    if step.quiesce:
+        domain.fsFreeze()
+    try:
+        run.guest_stops()
+        if was_running:
+            domain.suspend()
+        try:
+            for source, target in step.copies:
+                doing.copy(Path(source), Path(target))
+            domain.snapshotCreateXML(step.xml, flags)
+        finally:
+            if was_running:
+                domain.resume()
+            run.guest_goes_on()
+    finally:
+        if step.quiesce:
+            domain.fsThaw()
+
+
+def let_go_on(run: Run, entry: Entry) -> None:
+    """A guest that an earlier run made to stand still, and could not let go on.
+
+    Resuming waits for a snapshot that libvirt is still taking. Raises libvirtError.
+    """
+    import libvirt
+
+    step = entry.prepare[-1] if entry.prepare else None
+    if not entry.guest_stopped or not isinstance(step, steps.LiveOverlays):
+        return
+    domain = run.domain
+    if not domain.isActive():
+        return
+    try:
+        domain.resume()
+    except libvirt.libvirtError:
+        if domain.isActive() and domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED:
+            raise
+    if step.quiesce:
+        with contextlib.suppress(libvirt.libvirtError):  # it may not have been frozen, or be thawed
+            domain.fsThaw()
+
+
+def has_switched(run: Run, entry: Entry) -> bool:
+    """Whether the VM's disks are on overlays of *prepare* already: they must stay, and the rest follows.
+
+    libvirt may have been ended between QEMU's switch and its own note of it: then only the overlays tell. Raises
+    libvirtError; InUseError when it cannot be told while the VM runs.
+    """
+    step = entry.prepare[-1] if entry.prepare else None
+    if not isinstance(step, steps.LiveOverlays) or entry.done < len(entry.prepare) - 1:
+        return False
+    domain = run.domain
+    paths = [path for _, path in step.disks]
+    if any(path in _named(domain) for path in paths) or any(holds_data(path) for path in paths):
+        return True
+    if domain.isActive() and any(os.path.lexists(path) and qemu_img.is_in_use(path, "qcow2") for path in paths):
+        raise InUseError(
+            "It cannot be told which images the running virtual machine writes to.", advice="Shut it down first."
+        )
+    return False
+
+
+def _named(domain: libvirt.virDomain) -> set[str]:
+    """Paths of the drives, as it runs and as it is defined."""
+    import libvirt
+
+    documents = [str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))]
+    if domain.isActive():
+        documents.append(str(domain.XMLDesc(0)))
+    return {disk.path for text in documents for disk in DomainXml.parse(text).devices.disks if disk.path}
+
+
+def refuse_while_used(run: Run, entry: Entry) -> None:
+    """A VM that was started while its operation was cut short, on images that the rest of it changes.
+
+    Raises InUseError, libvirtError.
+    """
+    domain = run.domain
+    if not domain.isActive():
+        return
+    live = {os.path.realpath(d.path) for d in DomainXml.parse(str(domain.XMLDesc(0))).devices.disks if d.path}
+    for step in entry.finish[max(0, entry.done - len(entry.prepare)) :]:
+        touched: tuple[str, ...] = ()
+        match step:
+            case steps.StopVm() | steps.RunMemory() | steps.StartVm():
+                return
+            case steps.Merge(path=path, into=into):
+                touched = (path, into)
+            case steps.PutInPlace(path=path, target=target):
+                touched = (path, target)
+            case steps.Freeze(path=path) | steps.Thaw(path=path) | steps.Pull(path=path) | steps.SetBacking(path=path):
+                touched = (path,)
+            case steps.Quarantine(path=path):
+                touched = (path,)
+            case _:
+                pass
+        if not live.isdisjoint(touched):
+            raise InUseError(
+                f"“{entry.title}” is not finished yet, and “{entry.vm_name}” has been started meanwhile.",
+                advice="Shut it down first, then try again.",
+            )
+
+
+# --- pulling while it runs --------------------------------------------------------------------------------
+
+
+def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
+    """By QEMU while the VM runs; when it has ended meanwhile, as any other image."""
+    from guivm.engine.snapshots.live_pull import live_pull
+
+    if run.domain.isActive():
+        live_pull(run.context, run.key, step, share)
+        return
+    above = read_image(step.path, "qcow2")
+    while step.backing is not None and above.backing is not None and above.backing != step.backing:
+        above = read_image(above.backing, above.backing_format)
+    doing.pull(run, steps.Pull(step.path, "qcow2", step.backing, above.backing_format if step.backing else ""), share)
+
+
+def end_live_pull(run: Run, step: Step | None) -> None:
+    """One that QEMU goes on with after the process that asked for it has ended."""
+    import libvirt
+
+    if isinstance(step, steps.LivePull) and run.domain.isActive():
+        from guivm.engine.snapshots.live_pull import pull_under_way
+
+        with contextlib.suppress(libvirt.libvirtError):
+            if pull_under_way(run.domain, step.target):
+                run.domain.blockJobAbort(step.target, 0)

@@ -1,0 +1,144 @@
+"""The requests about snapshots. Worker only. Which mode a VM has is decided here; each mode's work is elsewhere."""
+
+from __future__ import annotations
+
+from guivm.engine.context import HandlerContext
+from guivm.engine.job_types import Screenshot
+from guivm.engine.requests import (
+    CloneVm,
+    DeleteSnapshots,
+    DetachClone,
+    EditSnapshot,
+    PlanOperation,
+    ReadSnapshotPicture,
+    ReadSnapshots,
+    RestoreSnapshot,
+    SetTemplate,
+    TakeSnapshot,
+    UndoRestore,
+)
+from guivm.engine.snapshots import branches, internal, pictures, store
+from guivm.engine.snapshots.situation import Situation, read_situation
+from guivm.engine.snapshots.values import (
+    OperationPlan,
+    RestoredSnapshot,
+    SnapshotMode,
+    SnapshotTree,
+    TakenSnapshot,
+)
+from guivm.errors import OperationError, UnsupportedError
+from guivm.text import clean_block, clean_line
+
+TITLE_LIMIT = 80
+NOTES_LIMIT = 65_536
+
+_FOREIGN = "Its snapshots were made by another tool and are files of their own."
+
+
+def read_snapshots(context: HandlerContext, request: ReadSnapshots) -> SnapshotTree:
+    """Handler of ReadSnapshots."""
+    seen = read_situation(context, request.key)
+    if seen.mode is SnapshotMode.BRANCH:
+        return branches.tree(context, seen)
+    return internal.tree(context, seen)
+
+
+def read_picture(context: HandlerContext, request: ReadSnapshotPicture) -> Screenshot | None:
+    """Handler of ReadSnapshotPicture."""
+    return pictures.load(store.folder_of(context.images_dir, request.key.uuid), request.snapshot)
+
+
+def take_snapshot(context: HandlerContext, request: TakeSnapshot) -> TakenSnapshot:
+    """Handler of TakeSnapshot."""
+    title = checked_title(request.title)
+    notes = clean_block(request.notes, NOTES_LIMIT)
+    seen = read_situation(context, request.key)
+    if _mode_to_change(seen) is SnapshotMode.BRANCH:
+        return branches.take(context, request.key, title, notes, memory=request.memory, quiesce=request.quiesce)
+    return internal.take(context, request.key, title, notes, memory=request.memory)
+
+
+def restore_snapshot(context: HandlerContext, request: RestoreSnapshot) -> RestoredSnapshot:
+    """Handler of RestoreSnapshot."""
+    keep = checked_title(request.keep_title) if request.keep_title else ""
+    seen = read_situation(context, request.key)
+    if _mode_to_change(seen) is SnapshotMode.BRANCH:
+        return branches.restore(context, request.key, request.snapshot, keep)
+    return internal.restore(context, request.key, request.snapshot, keep)
+
+
+def undo_restore(context: HandlerContext, request: UndoRestore) -> None:
+    """Handler of UndoRestore."""
+    seen = read_situation(context, request.key)
+    if _mode_to_change(seen) is SnapshotMode.BRANCH:
+        branches.undo(context, request.key)
+    else:
+        internal.undo(context, request.key)
+
+
+def delete_snapshots(context: HandlerContext, request: DeleteSnapshots) -> None:
+    """Handler of DeleteSnapshots."""
+    if not request.snapshots:
+        raise OperationError("No snapshot was chosen.")
+    seen = read_situation(context, request.key)
+    if _mode_to_change(seen) is SnapshotMode.BRANCH:
+        branches.delete(context, request.key, request.snapshots, children=request.children)
+    else:
+        internal.delete(context, request.key, request.snapshots, children=request.children)
+
+
+def edit_snapshot(context: HandlerContext, request: EditSnapshot) -> None:
+    """Handler of EditSnapshot."""
+    title = checked_title(request.title)
+    notes = clean_block(request.notes, NOTES_LIMIT)
+    seen = read_situation(context, request.key)
+    if seen.mode is SnapshotMode.BRANCH:
+        branches.edit(context, request.key, request.snapshot, title, notes)
+    else:
+        internal.edit(context, request.key, request.snapshot, title, notes)
+
+
+def plan_operation(context: HandlerContext, request: PlanOperation) -> OperationPlan:
+    """Handler of PlanOperation. A refusal is an answer, not an error."""
+    operation = request.operation
+    if operation.key != request.key:
+        raise OperationError("The plan is about another virtual machine.")
+    try:
+        return _planned(context, request)
+    except UnsupportedError as error:
+        return OperationPlan(request.key, "", refused=error.summary, advice=error.advice)
+
+
+def _planned(context: HandlerContext, request: PlanOperation) -> OperationPlan:
+    seen = read_situation(context, request.key)
+    match request.operation:
+        case CloneVm() | SetTemplate() | DetachClone():
+            from guivm.engine.cloning import handlers as cloning
+
+            return cloning.plan(context, seen, request.operation)
+        case TakeSnapshot() | RestoreSnapshot() | UndoRestore() | DeleteSnapshots():
+            room = branches if _mode_to_change(seen) is SnapshotMode.BRANCH else internal
+            return room.plan(context, seen, request.operation)
+    raise TypeError(type(request.operation).__name__)
+
+
+def _mode_to_change(seen: Situation) -> SnapshotMode:
+    """Raises UnsupportedError where snapshots can neither be taken nor changed."""
+    if seen.mode is SnapshotMode.FOREIGN:
+        raise UnsupportedError(_FOREIGN, advice="Change them with the tool that made them.")
+    mode = seen.mode or seen.choice.mode
+    if mode is None:
+        raise UnsupportedError(
+            f"“{seen.name}” cannot have snapshots. {seen.choice.why}".strip(), advice="Make a full clone of it instead."
+        )
+    return mode
+
+
+def checked_title(title: str) -> str:
+    """The title when a person can tell it from others. Raises OperationError."""
+    clean = clean_line(title, TITLE_LIMIT + 1)
+    if not clean:
+        raise OperationError("The title is empty.", advice="Give the snapshot a title.")
+    if len(clean) > TITLE_LIMIT:
+        raise OperationError(f"The title is longer than {TITLE_LIMIT} characters.", advice="Shorten it.")
+    return clean

@@ -101,8 +101,8 @@ def _candidates(context: HandlerContext, domain: libvirt.virDomain, document: Do
             for link in chain(top)[1:]:
                 own = os.path.normpath(link.path) in snapshot_disks
                 yield from once(link.path, "" if own else "It is the base of another image, so it is kept.")
-    for path in ours:
-        yield from once(path)
+    for file in ours:
+        yield from once(file)
     for boot_file in (document.os.kernel, document.os.initrd):
         if boot_file:
             yield from once(boot_file, "Kernels and their files are not deleted.")

@@ -205,6 +205,32 @@ def test_two_operations_at_once_on_one_vm_are_one_after_the_other_or_refused(wor
     world.take(key, "afterwards")
 
 
+def test_the_state_of_a_tpm_goes_with_the_snapshot(world: World) -> None:
+    image = make_image(world.images / "vm.qcow2")
+    key = world.define(
+        "vm", ((image, "qcow2"),), more="<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>"
+    )
+    state = Path(world.daemon.root, "c/libvirt/qemu/swtpm", key.uuid, "tpm2", "tpm2-00.permall")
+    world.start(key)
+    first = world.take(key, "with memory")
+    world.recorder.wait_for_state(key, VmState.RUNNING)
+    world.force_off(key)
+    before = state.read_bytes()
+    off = world.take(key, "off")
+    state.write_bytes(b"another TPM")
+    plan = world.ask(rq.PlanOperation(key, rq.RestoreSnapshot(key, off)))
+    assert any("TPM" in step for step in plan.steps)
+    world.ask(rq.RestoreSnapshot(key, off))
+    assert state.read_bytes() == before
+    world.ask(rq.UndoRestore(key))
+    assert state.read_bytes() == b"another TPM"
+    world.ask(rq.RestoreSnapshot(key, first))
+    world.recorder.wait_for_state(key, VmState.RUNNING)
+    assert state.read_bytes() != b"another TPM"
+    world.force_off(key)
+    world.start(key)
+
+
 _GUEST = """
 <domain type='qemu'>
   <name>linux</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>

@@ -102,7 +102,8 @@ class World:
 
     def disk(self, key: VmKey, number: int = 0) -> str:
         """Path of a drive's image now, by the stored definition."""
-        return [*self.document(key).devices.disks][number].path
+        path: str = [*self.document(key).devices.disks][number].path
+        return path
 
     def reads(self, key: VmKey) -> tuple[str, ...]:
         """What each drive of the VM reads now."""
@@ -129,7 +130,7 @@ class World:
 
     def files(self) -> set[str]:
         """Every file of images, the engine's own folder and quarantines, but locks."""
-        found = set()
+        found: set[str] = set()
         for root in (self.images, paths.images_dir()):
             found.update(os.fspath(path) for path in root.rglob("*") if path.is_file() and path.name != "lock")
         return found

@@ -58,9 +58,10 @@ def _command(connection: libvirt.virConnect, xml: str) -> list[str]:
 
     document = DomainXml.parse(xml)
     devices = document.devices.find()
-    for node in [] if devices is None else list(devices):
-        if node.tag != "emulator":
-            devices.remove(node)
+    if devices is not None:
+        for node in list(devices):
+            if node.tag != "emulator":
+                devices.remove(node)
     try:
         return shlex.split(str(connection.domainXMLToNative("qemu-argv", document.to_text(), 0)))
     except libvirt.libvirtError as error:

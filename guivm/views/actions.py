@@ -54,6 +54,8 @@ def _on_screen(vm: VmInfo) -> bool:
 
 _S = VmState
 _OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
+_NOT_OFF = N("Actions", "Only while it is off")
+_NOT_KEPT = N("Actions", "Its host does not answer, or keeps no definition of it once it is off")
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class ActionSpec:
     section: int = 0  # separators stand between sections of a menu
     checkable: bool = False
     multiple: bool = True  # may apply to several VMs at once
+    refusal: str = ""  # why it is disabled, as long as one VM is selected
 
 
 SPECS: tuple[ActionSpec, ...] = (
@@ -91,12 +94,13 @@ SPECS: tuple[ActionSpec, ...] = (
                N("Actions", "Close the window; virtual machines go on running"), section=3),
     ActionSpec("start", Group.MACHINE, N("Actions", "Start"), "start", "Ctrl+Return",
                N("Actions", "Switch on, or continue from the saved state"), _in(*_OFF)),
-    ActionSpec("start-disposable", Group.MACHINE, N("Actions", "Start Once, Throw Changes Away"), "", "",
-               N("Actions", "Start so that all that is written to its disks is gone when it is switched off"),
-               _in(_S.OFF, _S.CRASHED), multiple=False),
     ActionSpec("pause", Group.MACHINE, N("Actions", "Pause"), "pause", "Ctrl+P",
                N("Actions", "Freeze the virtual machine where it is, or let it go on"),
                _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED)),
+    ActionSpec("start-disposable", Group.MACHINE, N("Actions", "Start Once, Throw Changes Away"), "", "",
+               N("Actions", "Start so that all that is written to its disks is gone when it is switched off"),
+               _in(_S.OFF, _S.CRASHED), multiple=False,
+               refusal=_NOT_OFF),
     ActionSpec("shutdown", Group.MACHINE, N("Actions", "Shut Down"), "shutdown", "Ctrl+H",
                N("Actions", "Ask the guest to shut down, as its power button does"), _in(_S.RUNNING), section=1),
     ActionSpec("reboot", Group.MACHINE, N("Actions", "Restart"), "reboot", "",
@@ -114,19 +118,25 @@ SPECS: tuple[ActionSpec, ...] = (
                N("Actions", "Throw the saved memory away; the next start boots"), _in(_S.SAVED), section=2),
     ActionSpec("take-snapshot", Group.MACHINE, N("Actions", "Take Snapshot…"), "snapshot", "Ctrl+Alt+S",
                N("Actions", "Keep its disks and memory as they are now, to go back to"), _kept, section=3,
-               multiple=False),
+               multiple=False,
+               refusal=_NOT_KEPT),
     ActionSpec("restore-snapshot", Group.MACHINE, N("Actions", "Restore Snapshot…"), "undo", "",
-               N("Actions", "Go back to the snapshot that is selected on its page"), _kept, section=3, multiple=False),
+               N("Actions", "Go back to the snapshot that is selected on its page"), _kept, section=3, multiple=False,
+               refusal=_NOT_KEPT),
     ActionSpec("delete-snapshot", Group.MACHINE, N("Actions", "Delete Snapshot…"), "", "",
-               N("Actions", "Delete the snapshots that are selected on its page"), _kept, section=3, multiple=False),
+               N("Actions", "Delete the snapshots that are selected on its page"), _kept, section=3, multiple=False,
+               refusal=_NOT_KEPT),
     ActionSpec("clone", Group.MACHINE, N("Actions", "Clone…"), "copy", "",
-               N("Actions", "Make another virtual machine like it"), _kept, section=4, multiple=False),
+               N("Actions", "Make another virtual machine like it"), _kept, section=4, multiple=False,
+               refusal=_NOT_KEPT),
     ActionSpec("template", Group.MACHINE, N("Actions", "Template…"), "template", "",
                N("Actions", "Make it a template, or an ordinary virtual machine again"),
-               lambda vm: vm.state in _OFF and vm.persistent, section=4, multiple=False),
+               lambda vm: vm.state in _OFF and vm.persistent, section=4, multiple=False,
+               refusal=_NOT_OFF),
     ActionSpec("detach-clone", Group.MACHINE, N("Actions", "Detach from Source…"), "", "",
                N("Actions", "Copy into a linked clone what it reads from its source, so that it stands alone"), _kept,
-               section=4, multiple=False),
+               section=4, multiple=False,
+               refusal=_NOT_KEPT),
     ActionSpec("settings", Group.MACHINE, N("Actions", "Settings…"), "preferences", "Alt+Return",
                N("Actions", "Processor, memory, drives, network, display and all other hardware"), _known, section=5,
                multiple=False),
@@ -224,6 +234,7 @@ class ActionRegistry(QObject):
         self._specs = {spec.id: spec for spec in SPECS}
         self._actions: dict[str, QAction] = {}
         self._resumes = False
+        self._one = False
         for spec in SPECS:
             action = QAction(QCoreApplication.translate("Actions", spec.text), self)
             action.setObjectName(f"action-{spec.id}")
@@ -254,9 +265,17 @@ class ActionRegistry(QObject):
     def tool_tip(self, action_id: str) -> str:
         """What the action does, and its shortcut."""
         spec = self._specs[action_id]
+        if self.refusal(action_id):
+            return self.refusal(action_id)
         text = QCoreApplication.translate("Actions", spec.tip or spec.text).rstrip("…")
         shortcut = self.shortcut(action_id).toString(QKeySequence.SequenceFormat.NativeText)
         return f"{text} ({shortcut})" if shortcut else text
+
+    def refusal(self, action_id: str) -> str:
+        """Why the action is disabled for what is selected, where that can be said."""
+        spec = self._specs[action_id]
+        refused = self._one and bool(spec.refusal) and not self._actions[action_id].isEnabled()
+        return QCoreApplication.translate("Actions", spec.refusal) if refused else ""
 
     def in_group(self, group: Group) -> list[ActionSpec]:
         return [spec for spec in SPECS if spec.group is group]
@@ -277,12 +296,15 @@ class ActionRegistry(QObject):
     def update_enabled(self, selection: Sequence[VmInfo]) -> None:
         """Follow the selection and the observed states."""
         kinds = _kinds(selection)
+        self._one = len(selection) == 1
         for spec in SPECS:
             if spec.enabled is None:
                 continue
             hit = any(spec.enabled(vm) for vm, _ in kinds)
             ok = hit and (spec.multiple or len(selection) == 1)
             self._actions[spec.id].setEnabled(ok)
+            if spec.refusal:
+                self._actions[spec.id].setToolTip(self.tool_tip(spec.id))
         self._set_resumes([vm for vm, _ in kinds])
         asked = self._specs["autostart"].enabled
         autostart = [vm.autostart for vm in selection if asked is None or asked(vm)]

@@ -43,6 +43,7 @@ _HOST_COMMANDS = {
     "E": "screenshot",
     "C": "scale-fit",
     "A": "auto-resize",
+    "S": "take-snapshot",
 }
 
 

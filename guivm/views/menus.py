@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from PySide6.QtCore import QCoreApplication, QSize, Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QMenuBar, QSizePolicy, QToolBar, QToolButton, QWidget
 
 from guivm.views.actions import ActionRegistry, Group
+from guivm.views.small import plain_tooltip
 
 _TOOL_BAR = ("start", "pause", "shutdown", "save")
 
@@ -23,6 +26,21 @@ def fill_menu(menu: QMenu, actions: ActionRegistry, group: Group, *, leave_out: 
             menu.addSeparator()
         section = spec.section
         menu.addAction(actions.action(spec.id))
+
+    if any(spec.refusal for spec in actions.in_group(group)):
+        menu.hovered.connect(partial(_explain, menu, actions))
+
+
+def _explain(menu: QMenu, actions: ActionRegistry, action: QAction) -> None:
+    """Under the pointer, why an entry is grey."""
+    from PySide6.QtGui import QCursor
+    from PySide6.QtWidgets import QToolTip
+
+    refusal = actions.refusal(str(action.data())) if action.data() else ""
+    if refusal:
+        QToolTip.showText(QCursor.pos(), plain_tooltip(refusal), menu)
+    else:
+        QToolTip.hideText()
 
 
 def fill_menu_bar(bar: QMenuBar, actions: ActionRegistry) -> dict[Group, QMenu]:

@@ -69,6 +69,18 @@ def test_transient_vms_can_neither_be_saved_nor_start_with_the_host(qtbot: QtBot
     assert not {"save", "autostart"} & enabled(actions, vm(S.RUNNING, persistent=False))
 
 
+def test_a_disabled_action_says_why(qtbot: QtBot, actions: ActionRegistry) -> None:
+    enabled(actions, vm(S.RUNNING))
+    assert actions.action("start-disposable").toolTip() == "Only while it is off"
+    assert actions.refusal("take-snapshot") == ""
+    enabled(actions, vm(S.OFF))
+    assert "is gone when it is switched off" in actions.action("start-disposable").toolTip()
+    enabled(actions, vm(S.RUNNING, persistent=False))
+    assert "keeps no definition" in actions.action("take-snapshot").toolTip()
+    enabled(actions)
+    assert actions.refusal("clone") == "", "of nothing there is nothing to say"
+
+
 def test_pause_reads_resume_when_all_stand_still(qtbot: QtBot, actions: ActionRegistry) -> None:
     action = actions.action("pause")
     actions.update_enabled([vm(S.PAUSED, "a"), vm(S.SUSPENDED, "b")])

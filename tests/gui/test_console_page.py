@@ -216,7 +216,7 @@ def test_an_answer_for_a_page_that_is_gone_is_closed(
     qtbot.waitUntil(lambda: bool(displays.ours) and displays.all_given_back)
 
 
-@pytest.mark.parametrize(("key", "action"), [("P", "pause"), ("F", "fullscreen")])
+@pytest.mark.parametrize(("key", "action"), [("P", "pause"), ("F", "fullscreen"), ("S", "take-snapshot")])
 def test_host_key_commands(qtbot: QtBot, stage: Stage, displays: Displays, key: str, action: str) -> None:
     stage.live(displays)
     assert stage.page.console is not None

@@ -22,7 +22,7 @@ CONSOLE_KEYS = (
     ("E", N("Shortcuts", "Save a screenshot")),
     ("C", N("Shortcuts", "Fit to window")),
     ("A", N("Shortcuts", "Resize the guest with the window")),
-    ("S", N("Shortcuts", "Take a snapshot (in a later version)")),
+    ("S", N("Shortcuts", "Take a snapshot")),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QItemSelection, QSize, Qt, Slot
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QDialog, QPushButton, QVBoxLayout, QWidget
@@ -22,10 +24,14 @@ from guivm.views.vm_settings.hardware_actions import HardwareActions
 from guivm.views.vm_settings.network_facts import NetworkFacts
 from guivm.views.vm_settings.outcomes import outcome_words, rebased_words
 from guivm.views.vm_settings.part_list import PART_ROLE, PartFilter, PartModel, option_found, part_title
+from guivm.views.vm_settings.preloading import Preloader
 from guivm.views.vm_settings.restart import Restart
 from guivm.views.vm_settings.search import Search
 from guivm.views.vm_settings.services import EditorServices
 from guivm.views.vm_settings.watch import Watch
+
+if TYPE_CHECKING:
+    from guivm.views.vm_settings.changes_page import ChangesPage
 
 _WIDTH, _HEIGHT = 1080, 760
 CHANGES = Place("changes")
@@ -55,6 +61,8 @@ class SettingsDialog(QDialog):
         self._form: OptionForm | None = None
         self._model: PartModel | None = None
         self._shown_revision = -1  # of the draft
+        self._changes_page: ChangesPage | None = None  # the last one, which may be gone
+        self._preloader = Preloader(self)
         self._filter = PartFilter(self)
         self.frame = SettingsFrame(self)
         self._search = Search(self.frame, self._filter, self)
@@ -66,6 +74,7 @@ class SettingsDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.frame)
+        self._name_window()
         self._update()
         self.resize(QSize(_WIDTH, _HEIGHT))
         self.reload()
@@ -125,6 +134,7 @@ class SettingsDialog(QDialog):
             self.draft.edited.connect(self._on_edited)
             self.draft.problemsChanged.connect(self._on_edited)
             frame.pages.setCurrentWidget(frame.area)
+            self._preloader.start()
         elif self._rebasing:
             lost = self.draft.rebase(settings)
             frame.banner.tell(Mood.CARE if lost else Mood.DONE, *rebased_words(lost))
@@ -132,6 +142,7 @@ class SettingsDialog(QDialog):
             self.draft.start_from(settings)
         self._applying = self._rebasing = False
         frame.pages.setEnabled(True)
+        self._name_window()
         self._read_pending()
         assert self._checker is not None
         self._checker.check_base()
@@ -165,6 +176,7 @@ class SettingsDialog(QDialog):
                 Mood.CARE,
                 self.tr("Another program changed this VM meanwhile. “Apply” will show both, and overwrite nothing."),
             )
+        self._name_window()
         self._read_pending()
 
     @Slot()
@@ -183,14 +195,11 @@ class SettingsDialog(QDialog):
             self._set_pending(())
 
     def _set_pending(self, changes: tuple[Change, ...]) -> None:
-        from guivm.views.vm_settings.changes_page import ChangesPage
-
         self._pending = changes
         if self._form is not None:
             self._form.refresh(changes)
-        page = self.frame.pages.currentWidget()
-        if isinstance(page, ChangesPage):
-            page.set_pending(changes)
+        if self._changes_page is not None and self.frame.pages.currentWidget() is self._changes_page:
+            self._changes_page.set_pending(changes)
         self._update()
 
     # --- showing --------------------------------------------------------------------------------------
@@ -270,8 +279,10 @@ class SettingsDialog(QDialog):
         if row < 0:
             row = min(self._model.row_near(part), self._model.rowCount() - 1)
         self.frame.list.setCurrentIndex(self._filter.mapFromSource(self._model.index(row)))
-        self._show_current()
-        self._update()
+        if self.current_part() is None:  # the search hides it
+            self._update()
+        else:
+            self._show_current()
 
     @Slot()
     def _on_edited(self) -> None:
@@ -286,11 +297,14 @@ class SettingsDialog(QDialog):
             self.frame.title.setText(part_title(self._form.part))
         self._update()
 
-    def _update(self) -> None:
-        """Buttons and the line beside them."""
+    def _name_window(self) -> None:
+        """By what the VM is called, which an edit is not yet."""
         name = self.draft.base.name if self.draft is not None else None
         self.setWindowTitle(self.tr("Settings of “{name}”").format(name=clean_line(name or self._vm.name, 60)))
         self.setAccessibleName(self.windowTitle())
+
+    def _update(self) -> None:
+        """Buttons and the line beside them."""
         self.frame.show_state(self.draft, self.current_part(), self._pending, applying=self._applying)
 
     # --- devices and pages ----------------------------------------------------------------------------
@@ -310,7 +324,7 @@ class SettingsDialog(QDialog):
             return
         from guivm.views.vm_settings.changes_page import ChangesPage
 
-        page = ChangesPage(self.draft, self._pending, self)
+        page = self._changes_page = ChangesPage(self.draft, self._pending, self)
         page.shutDownRequested.connect(self._on_shut_down)
         page.restartRequested.connect(self._on_restart)
         page.placeRequested.connect(self.show_place)

@@ -157,15 +157,15 @@ class Draft(QObject):
 
     # --- editing --------------------------------------------------------------------------------------
 
-    def _compared(self) -> tuple[Change, ...]:
-        if self._baseline is None:
-            self._baseline = Baseline(self._base)
-        return self._baseline.changes(self._domain)
-
     def _take_base(self, settings: VmSettings) -> None:
         self._base = DomainXml.parse(settings.xml)
         self._base_text = self._base.to_text()
         self._baseline: Baseline | None = None  # what is known of the base, once something is compared with it
+
+    def _compared(self) -> tuple[Change, ...]:
+        if self._baseline is None:
+            self._baseline = Baseline(self._base)
+        return self._baseline.changes(self._domain)
 
     def _forget(self) -> None:
         """The document, or what it is compared with, is another: whatever was worked out from it counts no more."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _SIDE = 36 * GRID
 _MARGIN = 4 * GRID
+_OWN_PAGES = 2  # the one to wait on, and the forms: they stay
 
 
 class SettingsFrame(QWidget):
@@ -77,15 +78,17 @@ class SettingsFrame(QWidget):
     @property
     def edited_xml(self) -> XmlPage | None:
         """A page with a text that is not used yet, in sight or not."""
+        if self.pages.count() <= _OWN_PAGES:
+            return None
         from guivm.views.vm_settings.xml_page import XmlPage
 
-        kept = (self.pages.widget(index) for index in range(2, self.pages.count()))
+        kept = (self.pages.widget(index) for index in range(_OWN_PAGES, self.pages.count()))
         return next((page for page in kept if isinstance(page, XmlPage) and page.is_edited), None)
 
     def forget_pages(self) -> None:
         """All but the one in sight go, and a text that is being edited."""
         kept = self.edited_xml
-        for index in range(self.pages.count() - 1, 1, -1):
+        for index in range(self.pages.count() - 1, _OWN_PAGES - 1, -1):
             old = self.pages.widget(index)
             assert old is not None
             if old is not kept and old is not self.pages.currentWidget():

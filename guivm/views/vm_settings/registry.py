@@ -49,6 +49,11 @@ _WIDGETS: dict[str, tuple[str, str]] = {
 }
 
 
+def editor_modules() -> tuple[str, ...]:
+    """The modules of this package that the widgets are in."""
+    return tuple(dict.fromkeys(module for module, _class_name in _WIDGETS.values()))
+
+
 def custom_editor(name: str, draft: Draft, part: Part, option: Option[Any], parent: QWidget) -> CustomEditor | None:
     """None where there is no such widget: its text form is edited then."""
     found = _WIDGETS.get(name)

@@ -20,7 +20,7 @@ _TIMEOUT_S = 60.0
 _CHECK_TIMEOUT_S = 600.0
 _MAX_WORDS = 4096
 _PERCENT = re.compile(rb"\((\d{1,3}(?:\.\d+)?)/100%\)")
-_IN_USE = re.compile(r"\block\b|another process using", re.IGNORECASE)
+_IN_USE = re.compile(r"failed to get .{0,40}lock\b|is another process using", re.IGNORECASE)
 
 
 def _require_installed(*programs: str) -> None:
@@ -147,11 +147,16 @@ def repair_leaks(path: str, form: str) -> None:
     """
     if form != "qcow2" or not os.path.lexists(path):
         return
-    done = look(
-        ("check", "-q", "-r", "leaks", "-f", form, "--", path), timeout_s=_CHECK_TIMEOUT_S, cpu_s=int(_CHECK_TIMEOUT_S)
-    )
+    done = _check(path, form)
+    if done.returncode == 3:
+        done = _check(path, form, "-r", "leaks")
     if done.returncode == 2:  # the others: 0 sound, 1 not looked at, 3 leaks are left; they do no harm
         raise ImageError(f"“{path}” is damaged.", details=words(done.stdout + done.stderr))
+
+
+def _check(path: str, form: str, *more: str) -> subprocess.CompletedProcess[bytes]:
+    arguments = ("check", "-q", *more, "-f", form, "--", path)
+    return look(arguments, timeout_s=_CHECK_TIMEOUT_S, cpu_s=int(_CHECK_TIMEOUT_S))
 
 
 def is_in_use(path: str, form: str) -> bool:

@@ -32,6 +32,7 @@ NOTES_LIMIT = 65_536
 
 # What guivm keeps: guivm.engine.xml.metadata.
 _FORWARD = "metadata/{https://guivm.org/xmlns/domain/1}settings/{https://guivm.org/xmlns/domain/1}portForward"
+_DISPOSABLE = "metadata/{https://guivm.org/xmlns/run/1}run/{https://guivm.org/xmlns/run/1}disposable"
 
 _SAMPLE = 16  # VMs read before the time for all of them is guessed
 
@@ -97,6 +98,7 @@ class Texts(NamedTuple):
     memory_kib: int
     has_graphics: bool
     has_forwards: bool
+    is_disposable: bool = False
 
 
 _KIB_PER_UNIT = {
@@ -164,6 +166,7 @@ def texts_of(xml: str) -> Texts:
         memory_kib=memory_kib(root.find("memory")),
         has_graphics=root.find("devices/graphics[@type='vnc']") is not None,
         has_forwards=root.find(_FORWARD) is not None,
+        is_disposable=root.find(_DISPOSABLE) is not None,
     )
 
 
@@ -279,6 +282,7 @@ class Reader:
             memory_kib=texts.memory_kib,
             has_graphics=texts.has_graphics,
             has_forwards=texts.has_forwards,
+            is_disposable=texts.is_disposable,
         )
 
 

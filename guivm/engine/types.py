@@ -84,11 +84,12 @@ class VmInfo:
     memory_kib: int = 0
     has_graphics: bool = False
     has_forwards: bool = False  # guivm keeps port forwards for it (engine/settings/stored_forwards.py)
+    is_disposable: bool = False  # it runs, and nothing of that is kept (engine/cloning/disposable.py)
     is_complete: bool = True
     definition: int = 0  # another number: it was defined anew, though perhaps nothing that is told here is different
     pending: int = 0  # changes that wait for its next start; counted some time after the rest, and 0 until then
 
     @property
     def can_have_pending(self) -> bool:
-        """True when it runs and has a definition, which may differ."""
-        return self.state.is_active and self.persistent
+        """True when it runs and has a definition, which may differ by more than what a run thrown away differs by."""
+        return self.state.is_active and self.persistent and not self.is_disposable

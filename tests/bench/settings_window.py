@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 from guivm.engine.types import VmState
 from guivm.views import main_window
 from guivm.views.bridge import Bridge
+from guivm.views.garbage import GarbageCollector
 from guivm.views.settings import Settings
 from guivm.views.theme import Theme
 from tests.bench.settings_domain import many_devices
@@ -237,7 +238,9 @@ def measure(devices: int) -> Measured:
 
 def main() -> None:
     app = QApplication(["bench"])
+    collector = GarbageCollector(app)  # as in the application: not in the middle of anything
     measured = measure(int(sys.argv[1]))
+    collector.stop()
     print(json.dumps(measured.__dict__))
     del app
 

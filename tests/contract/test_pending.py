@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -103,12 +104,16 @@ def test_a_real_daemons_definitions_are_seen_to_be_stored(monkeypatch: pytest.Mo
         key = VmKey(host, vm.UUIDString())
         for count, pending in ((3, 1), (1, 0)):
             vm.setVcpusFlags(count, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            recorder.wait_for(lambda pending=pending: recorder.vms(host)[key.uuid].pending == pending, f"{pending}")
+            recorder.wait_for(partial(_waits, recorder, key, pending), f"{pending}")
         vm.setAutostart(1)
         recorder.wait_for(lambda: recorder.vms(host)[key.uuid].autostart, "the start with the host")
         engine.stop(WAIT_S)
         assert _inotify_descriptors() == 0
         other.close()
+
+
+def _waits(recorder: Recorder, key: VmKey, pending: int) -> bool:
+    return recorder.vms(key.host)[key.uuid].pending == pending
 
 
 def _inotify_descriptors() -> int:

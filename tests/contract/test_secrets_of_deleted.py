@@ -39,7 +39,7 @@ class House:
     defined: list[libvirt.virDomain] = field(default_factory=list)
 
     def secret(self, path: Path) -> str:
-        disk = NewDisk(str(path), 1 << 20, passphrase="correct horse", secret_uuid=new_secret_uuid())  # noqa: S106
+        disk = NewDisk(str(path), 1 << 20, passphrase="correct horse", secret_uuid=new_secret_uuid())
         keep_passphrase(self.context.connection, disk)
         return disk.secret_uuid
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guivm.engine.options import catalogue
-from guivm.engine.options.changes import changes, revert
+from guivm.engine.options.changes import Baseline, changes, revert
 from guivm.engine.options.differences import canonical
 from guivm.engine.options.option import Choice, Number, Option, Resource, Size, Switch, Value
 from guivm.engine.options.phrase import Phrase
@@ -236,3 +236,22 @@ def test_no_change_is_missed(drafts: tuple[DomainXml, DomainXml]) -> None:
     assert changes(base, DomainXml(copy.deepcopy(base.make()))) == ()
     if _canonical(base) != _canonical(draft):
         assert changes(base, draft)
+
+
+def test_of_two_that_say_the_same_the_new_one_is_told() -> None:
+    base, draft = _edited()
+    disk = draft.devices.disks[0].find()
+    assert disk is not None
+    disk.addprevious(copy.deepcopy(disk))
+    assert [change.kind for change in changes(base, draft)] == [ChangeKind.ADDED]
+    assert [change.kind for change in changes(draft, base)] == [ChangeKind.REMOVED]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(_drafts(), min_size=2, max_size=3))
+def test_a_baseline_answers_the_same_each_time(drafts: list[tuple[DomainXml, DomainXml]]) -> None:
+    base = drafts[0][0]
+    baseline = Baseline(base)
+    for _, draft in drafts:
+        assert baseline.changes(draft) == changes(base, draft)
+    assert baseline.changes(drafts[0][1]) == changes(*drafts[0])

@@ -106,7 +106,7 @@ class _Comparer:
         if isinstance(before, Devices):
             self._all_devices(before, after, prefix)
             return
-        if self._differences_only and where and first is not None and second is not None and _text(first) == _text(second):
+        if self._differences_only and where and _are_written_alike(first, second):
             return
         for name, descriptor in declared(type(before)):
             path = prefix + name
@@ -266,10 +266,15 @@ class _Comparer:
         )
 
     def _untouched_ends(self, before: list[XmlNode], after: list[XmlNode]) -> tuple[int, int]:
-        """How many devices at the beginning, and at the end, say the same in both: an edit touches few of many."""
-        shorter = min(len(before), len(after))
-        first = next((n for n in range(shorter) if not self._same(before[n], after[n])), shorter)
-        rest = range(1, shorter - first + 1)
+        """How many devices at the beginning, and at the end, say the same in both: an edit touches few of many.
+
+        Not where some came or went: of two that say the same, the other may be the new one.
+        """
+        count = len(before)
+        if len(after) != count:
+            return 0, 0
+        first = next((n for n in range(count) if not self._same(before[n], after[n])), count)
+        rest = range(1, count - first + 1)
         return first, next((n - 1 for n in rest if not self._same(before[-n], after[-n])), len(rest))
 
     def _may_be(self, old: XmlNode, new: XmlNode) -> bool:
@@ -336,6 +341,10 @@ def canonical(element: Element) -> bytes:
     # The stubs do not know the options of C14N 2.0.
     found: bytes = etree.tostring(element, method="c14n2", strip_text=True, with_comments=False)  # type: ignore[call-overload]
     return found
+
+
+def _are_written_alike(first: Element | None, second: Element | None) -> bool:
+    return first is not None and second is not None and _text(first) == _text(second)
 
 
 def _text(element: Element) -> bytes:

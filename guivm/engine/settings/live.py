@@ -3,12 +3,9 @@ devices. Worker only."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from lxml import etree
 
 from guivm.engine.options.values import Place
 from guivm.engine.settings import port_forwards
@@ -20,6 +17,7 @@ from guivm.engine.settings.live_step import Step, WaitsError
 from guivm.engine.settings.pins import Pins
 from guivm.engine.xml.document import NAMESPACES
 from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.metadata import bare_text
 
 if TYPE_CHECKING:
     import libvirt
@@ -244,7 +242,7 @@ class _Machine:
                     partial(self._set_text, kind, old),
                     (option,),
                 )
-        was, wanted = _own_settings(self._base), _own_settings(self._new)
+        was, wanted = bare_text(self._base.metadata.settings), bare_text(self._new.metadata.settings)
         if was != wanted:
             yield Step(
                 Place("nic"),
@@ -333,16 +331,3 @@ def _io_thread_ids(domain: DomainXml) -> frozenset[int]:
     while len(ids) < (domain.io_threads or 0):
         ids.add(next(spare))
     return frozenset(ids)
-
-
-def _own_settings(domain: DomainXml) -> str:
-    """Without its namespace: virDomainSetMetadata gives it to all elements that have none."""
-    element = domain.metadata.settings.find()
-    if element is None:
-        return ""
-    bare = copy.deepcopy(element)
-    bare.tail = None
-    for node in bare.iter(etree.Element):
-        node.tag = etree.QName(node).localname
-    etree.cleanup_namespaces(bare)
-    return etree.tostring(bare, encoding="unicode")

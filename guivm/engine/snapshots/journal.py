@@ -185,6 +185,11 @@ def _marked(entry: Entry, mark: object) -> Entry:
     raise ValueError(f"mark {mark!r}")
 
 
+def is_there(folder: Path) -> bool:
+    """Whether an operation has been begun, or was about to be, and is not known to have ended."""
+    return any(os.path.lexists(folder / name) for name in (JOURNAL_NAME, f"{JOURNAL_NAME}.part"))
+
+
 def open_journal(folder: Path) -> Journal | None:
     """The journal that an earlier run left, or None.
 

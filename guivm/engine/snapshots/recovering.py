@@ -51,7 +51,7 @@ def recover(context: HandlerContext) -> None:
     known = {str(domain.UUIDString()) for domain in context.connection.listAllDomains(0)}
     for uuid in store.uuids(context.images_dir):
         folder = store.folder_of(context.images_dir, uuid)
-        if uuid not in known or not (folder / journal.JOURNAL_NAME).exists():
+        if uuid not in known or not journal.is_there(folder):
             continue
         try:
             with journal.locked(folder, uuid):

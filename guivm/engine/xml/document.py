@@ -23,6 +23,7 @@ MAX_CHARACTERS = 8 * 1024 * 1024
 
 NAMESPACES: dict[str, str] = {
     "guivm": "https://guivm.org/xmlns/domain/1",
+    "guivmrun": "https://guivm.org/xmlns/run/1",
     "libosinfo": "http://libosinfo.org/xmlns/libvirt/domain/1.0",
     "qemu": "http://libvirt.org/schemas/domain/qemu/1.0",
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
+from lxml import etree
+
 from guivm.engine.xml.node import XmlNode
 from guivm.engine.xml.properties import INTEGER, Child, Children, attribute
 
@@ -19,7 +23,7 @@ class SettingsPortForward(XmlNode):
 
 
 class DisposableFolder(XmlNode):
-    """A folder with what a run writes that is thrown away at its end; in the running VM's document only."""
+    """A folder with what a run writes that is thrown away at its end."""
 
     __slots__ = ()
 
@@ -32,8 +36,30 @@ class GuivmSettings(XmlNode):
     __slots__ = ()
 
     port_forwards = Children(SettingsPortForward, "guivm:portForward")
-    identity_host_name = attribute("guivm:identity/@hostName")  # of a clone whose guest is to get an identity of its own
-    disposable_folders = Children(DisposableFolder, "guivm:disposable")  # of the running VM: nothing of it is kept
+    identity_host_name = attribute(
+        "guivm:identity/@hostName"
+    )  # of a clone whose guest is to get an identity of its own
+
+
+class GuivmRun(XmlNode):
+    """``<guivmrun:run>``: in the running VM's document only. Apart from the settings, which are replaced as a whole."""
+
+    __slots__ = ()
+
+    disposable_folders = Children(DisposableFolder, "guivmrun:disposable")  # any: nothing of this run is kept
+
+
+def bare_text(node: XmlNode) -> str:
+    """The element without its namespace: virDomainSetMetadata gives it to all elements that have none. Empty: none."""
+    element = node.find()
+    if element is None:
+        return ""
+    bare = copy.deepcopy(element)
+    bare.tail = None
+    for each in bare.iter(etree.Element):
+        each.tag = etree.QName(each).localname
+    etree.cleanup_namespaces(bare)
+    return etree.tostring(bare, encoding="unicode")
 
 
 class Metadata(XmlNode):
@@ -42,4 +68,5 @@ class Metadata(XmlNode):
     __slots__ = ()
 
     settings = Child(GuivmSettings, "guivm:settings")
+    run = Child(GuivmRun, "guivmrun:run")
     os_id = attribute("libosinfo:libosinfo/libosinfo:os/@id")  # of the osinfo database, as virt-manager keeps it

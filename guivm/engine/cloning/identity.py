@@ -1,0 +1,347 @@
+"""A clone's guest gets an identity of its own: machine-id, SSH host keys, host name, DHCP ids, cloud-init's state.
+
+Three ways, the first that is there: the guest's agent does it when it first answers (:func:`reset_if_due`; until then
+the clone's definition says that it is due), ``virt-sysprep`` of libguestfs does it before the first start
+(:func:`reset_offline`), or a person does it, and is told how (:func:`steps_by_hand`). Worker only; the plans are pure.
+
+Formats: QEMU ``qga/qapi-schema.json``; machine-id(5); virt-sysprep(1).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from guivm.engine.cloning.marks import disposable_folders
+from guivm.engine.libvirt_errors import is_connection_lost, text_of
+from guivm.engine.xml.document import NAMESPACES, XmlError
+from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.metadata import bare_text
+from guivm.errors import GuivmError, OperationError, UnsupportedError
+from guivm.text import clean_block, clean_line
+
+if TYPE_CHECKING:
+    import libvirt
+
+    from guivm.engine.context import HandlerContext
+    from guivm.engine.types import VmKey
+
+_log = logging.getLogger(__name__)
+
+_ANSWER_S = 10
+_SCRIPT_S = 120.0
+_LOOK_S = 0.5
+_OFFLINE_S = 900.0
+
+# Each part goes on without the others: a guest lacks some of them. What it prints is what could not be done.
+_LINUX = r"""
+export PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"
+has() { command -v "$1" >/dev/null 2>&1; }
+new='@NAME@'
+
+if [ -f /etc/machine-id ]; then
+  : >/etc/machine-id || echo "machine-id"
+  if [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then rm -f /var/lib/dbus/machine-id; fi
+  if has systemd-machine-id-setup; then systemd-machine-id-setup >/dev/null 2>&1 || echo "machine-id"; fi
+  if [ ! -e /var/lib/dbus/machine-id ] && has dbus-uuidgen; then dbus-uuidgen --ensure >/dev/null 2>&1; fi
+fi
+rm -f /var/lib/systemd/random-seed
+
+if ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1; then
+  rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
+  if has ssh-keygen && ssh-keygen -A >/dev/null 2>&1; then
+    if has systemctl; then systemctl try-restart ssh.service sshd.service >/dev/null 2>&1; fi
+  else
+    echo "SSH host keys"
+  fi
+fi
+
+old=$(cat /etc/hostname 2>/dev/null | head -n 1 | tr -cd 'A-Za-z0-9.-')
+if [ -n "$new" ]; then
+  echo "$new" >/etc/hostname || echo "host name"
+  if [ -n "$old" ] && [ -f /etc/hosts ]; then
+    pattern=$(printf '%s' "$old" | sed 's/\./\\./g')
+    changed=$(sed "s/\(^\|[[:space:]]\)$pattern\([[:space:]]\|\$\)/\1$new\2/g" /etc/hosts) &&
+      printf '%s\n' "$changed" >/etc/hosts || echo "host name in /etc/hosts"
+  fi
+  hostname "$new" >/dev/null 2>&1
+fi
+
+rm -f /var/lib/dhcp/*.leases /var/lib/dhclient/*.lease* /var/lib/dhcpcd/*.lease* /var/lib/dhcpcd/duid \
+  /var/lib/NetworkManager/*.lease /var/lib/NetworkManager/secret_key /etc/udev/rules.d/70-persistent-net.rules
+rm -rf /var/lib/systemd/network
+
+if has cloud-init; then cloud-init clean --logs >/dev/null 2>&1 || echo "cloud-init"; fi
+sync
+exit 0
+"""
+
+_OPERATIONS = (
+    "customize",
+    "dhcp-client-state",
+    "dhcp-server-state",
+    "machine-id",
+    "net-hwaddr",
+    "ssh-hostkeys",
+    "udev-persistent-net",
+)
+_KEYS_AGAIN = "ssh-keygen -A; systemctl try-restart ssh.service sshd.service"
+
+_BY_HAND = (
+    "Its guest still has the identity of its source. In the guest, as root: empty /etc/machine-id, remove "
+    "/etc/ssh/ssh_host_* and run “ssh-keygen -A”, write the new name to /etc/hostname, then restart it."
+)
+_BY_HAND_WINDOWS = (
+    "Its Windows still has the identity of its source. Pull its network cable, run "
+    "“C:\\Windows\\System32\\Sysprep\\sysprep.exe /generalize /oobe /reboot” in it, and plug the cable in again when "
+    "it has restarted."
+)
+_WHEN_IT_ANSWERS = "Its guest gets an identity of its own when its agent answers first; restart it once after that."
+
+
+# --- plans (pure) -----------------------------------------------------------------------------------------
+
+
+def host_name_for(name: str) -> str:
+    """A host name made of a VM's name: letters, digits, hyphens, at most 63 (RFC 1123); empty when nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii").lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain)[:63].strip("-")
+
+
+def linux_script(host_name: str) -> str:
+    """What the guest's shell is given. ``host_name`` as :func:`host_name_for` makes it; empty: it is kept."""
+    if host_name and re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", host_name) is None:
+        raise ValueError("no host name")
+    return _LINUX.replace("@NAME@", host_name)
+
+
+def exec_command(host_name: str) -> Mapping[str, object]:
+    """The agent's command that runs the script."""
+    script = base64.b64encode(linux_script(host_name).encode("ascii")).decode("ascii")
+    arguments = {"path": "/bin/sh", "arg": ["-s"], "input-data": script, "capture-output": True}
+    return {"execute": "guest-exec", "arguments": arguments}
+
+
+def sysprep_command(host_name: str, images: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """The argument list of ``virt-sysprep`` for images: (path, format)."""
+    drives = [word for path, form in images for word in ("--format", form, "-a", path)]
+    named = ("--hostname", host_name) if host_name else ()
+    return (
+        *("virt-sysprep", "--quiet", "--no-network", "--operations", ",".join(_OPERATIONS)),
+        *named,
+        *("--firstboot-command", _KEYS_AGAIN),
+        *drives,
+    )
+
+
+def is_windows(document: DomainXml) -> bool:
+    """By what whoever made the VM said it is for (libosinfo), or by what only Windows is given."""
+    os_id = (document.metadata.os_id or "").lower()
+    return "microsoft.com" in os_id or (not os_id and _is_told_of_hyperv(document))
+
+
+def _is_told_of_hyperv(document: DomainXml) -> bool:
+    features = document.features
+    return features.hyperv_mode is not None or features.hyperv_relaxed is not None
+
+
+def has_agent(document: DomainXml) -> bool:
+    return any(channel.target_name == "org.qemu.guest_agent.0" for channel in document.devices.channels)
+
+
+def steps_by_hand(document: DomainXml) -> str:
+    """What a person has to do, in sentences."""
+    return _BY_HAND_WINDOWS if is_windows(document) else _BY_HAND
+
+
+def waits_for_agent(document: DomainXml) -> bool:
+    """Whether a clone of this VM can be left to its agent."""
+    return has_agent(document) and not is_windows(document)
+
+
+# --- before the first start -------------------------------------------------------------------------------
+
+
+def reset(context: HandlerContext, key: VmKey) -> tuple[str, ...]:
+    """For a clone that was just made and is off. Answers sentences on what was done and what a person has to do."""
+    import libvirt
+
+    document = DomainXml.parse(str(context.domain(key).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+    if document.metadata.settings.identity_host_name is not None:
+        return (_WHEN_IT_ANSWERS,)
+    images = tuple(
+        (disk.path, disk.driver_type or "raw")
+        for disk in document.devices.disks
+        if disk.device in (None, "disk") and disk.source_file and not disk.read_only and not disk.shareable
+    )
+    if not images:
+        return ()
+    if is_windows(document) or shutil.which("virt-sysprep") is None:
+        return (steps_by_hand(document),)
+    try:
+        reset_offline(context, host_name_for(document.name or ""), images)
+    except GuivmError as error:
+        _log.warning("virt-sysprep: %s %s", error, error.details)
+        return (f"{error.summary} {steps_by_hand(document)}",)
+    return ("Its guest was given an identity of its own.",)
+
+
+def reset_offline(context: HandlerContext, host_name: str, images: tuple[tuple[str, str], ...]) -> None:
+    """By ``virt-sysprep``. Raises OperationError, CancelledError."""
+    from guivm.engine.jobs import JobProgress
+
+    context.job.report(JobProgress(0, 0, unit_bytes=False, step="Giving the guest an identity of its own"))
+    process = subprocess.Popen(
+        sysprep_command(host_name, images),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "LC_ALL": "C.UTF-8", "LIBGUESTFS_BACKEND": "direct"},
+    )
+    context.job.on_cancel(process.terminate)
+    try:
+        said, _ = process.communicate(timeout=_OFFLINE_S)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.communicate()
+        raise OperationError("Looking into the guest's disks took too long.", details=str(error)) from error
+    finally:
+        context.job.on_cancel(None)
+    if process.returncode != 0:
+        raise OperationError(
+            "The guest's disks could not be changed by virt-sysprep.", details=said.decode("utf-8", "replace")
+        )
+
+
+# --- by the agent -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """What came of it. ``left``: what the guest could not do, in its own words."""
+
+    host_name: str
+    left: tuple[str, ...] = ()
+
+
+def is_due(document: DomainXml) -> bool:
+    return document.metadata.settings.identity_host_name is not None
+
+
+def reset_if_due(context: HandlerContext, key: VmKey) -> Reset | None:
+    """When the agent of a running VM answers and its identity is due. None: nothing was to be done, or not yet.
+
+    Raises OperationError when the guest failed; then it is due still. Raises libvirtError when the host is lost.
+    """
+    import libvirt
+
+    domain = context.domain(key)
+    if not domain.isActive() or not domain.isPersistent():
+        return None
+    text = str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    if "identity" not in text:
+        return None
+    document = DomainXml.parse(text)
+    if not is_due(document) or disposable_folders(str(domain.XMLDesc(0))):
+        return None  # in a run that is thrown away it would be lost with all the rest
+    agent = Agent(domain)
+    try:
+        system = agent.ask({"execute": "guest-get-osinfo"})
+    except UnsupportedError:
+        return None  # it does not answer (yet)
+    if isinstance(system, dict) and system.get("id") == "mswindows":
+        _forget(domain)
+        raise UnsupportedError(_BY_HAND_WINDOWS)
+    host_name = host_name_for(document.metadata.settings.identity_host_name or "")
+    left = run_script(agent, host_name)
+    _forget(domain)
+    return Reset(host_name, left)
+
+
+class Agent:
+    """The guest's agent. Its answers are the guest's words: hostile."""
+
+    def __init__(self, domain: libvirt.virDomain, call: Callable[[str], str] | None = None) -> None:
+        self._domain = domain
+        self._call = call or self._by_libvirt
+
+    def ask(self, command: Mapping[str, object]) -> object:
+        """Raises UnsupportedError when it does not answer or does not know the command, libvirtError."""
+        import libvirt
+
+        try:
+            answer = json.loads(self._call(json.dumps(command)))
+            return answer["return"]
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise
+            raise UnsupportedError("The guest's agent does not do that.", details=text_of(error)) from error
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise UnsupportedError("The guest's agent answers nonsense.", details=str(error)) from error
+
+    def _by_libvirt(self, command: str) -> str:
+        import libvirt_qemu
+
+        return str(libvirt_qemu.qemuAgentCommand(self._domain, command, _ANSWER_S, 0))
+
+
+def run_script(agent: Agent, host_name: str) -> tuple[str, ...]:
+    """Run the script in the guest to its end; answers what could not be done. Raises OperationError."""
+    failed = "The guest could not be given an identity of its own."
+    try:
+        begun = agent.ask(exec_command(host_name))
+        pid = begun["pid"] if isinstance(begun, dict) else None
+        if not isinstance(pid, int):
+            raise OperationError(failed, details="the agent answers nonsense")
+        end = time.monotonic() + _SCRIPT_S
+        while True:
+            state = agent.ask({"execute": "guest-exec-status", "arguments": {"pid": pid}})
+            if not isinstance(state, dict):
+                raise OperationError(failed, details="the agent answers nonsense")
+            if state.get("exited") is True:
+                break
+            if time.monotonic() > end:
+                raise OperationError(failed, advice="It takes too long.")
+            time.sleep(_LOOK_S)
+    except UnsupportedError as error:
+        raise OperationError(failed, advice=_BY_HAND, details=f"{error} {error.details}") from error
+    said = _decoded(state.get("out-data"))
+    if state.get("exitcode") != 0:
+        raise OperationError(failed, advice=_BY_HAND, details=said or _decoded(state.get("err-data")))
+    return tuple(clean_line(line, 80) for line in said.splitlines() if line.strip())[:20]
+
+
+def _decoded(data: object) -> str:
+    try:
+        return clean_block(base64.b64decode(data if isinstance(data, str) else "").decode("utf-8", "replace"), 4096)
+    except ValueError:
+        return ""
+
+
+def _forget(domain: libvirt.virDomain) -> None:
+    """It is no longer due: neither in the definition nor in the running VM."""
+    import libvirt
+
+    for where, flags in (
+        (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_XML_INACTIVE),
+        (libvirt.VIR_DOMAIN_AFFECT_LIVE, 0),
+    ):
+        try:
+            settings = DomainXml.parse(str(domain.XMLDesc(flags))).metadata.settings
+            settings.identity_host_name = None
+            text = bare_text(settings) or None
+            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "guivm", NAMESPACES["guivm"], where)
+        except (libvirt.libvirtError, XmlError) as error:
+            if isinstance(error, libvirt.libvirtError) and is_connection_lost(error):
+                raise
+            _log.warning("the note that an identity is due could not be removed: %s", error)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ import pytest
 from guivm.engine import requests as rq
 from guivm.engine.engine import LibvirtEngine
 from guivm.engine.requests import Request
+from guivm.engine.snapshots import internal
 from guivm.engine.snapshots.internal import UNDO_NAME
 from guivm.engine.snapshots.values import FileAction, OperationPlan, SnapshotId, SnapshotMode, SnapshotTree
 from guivm.engine.types import HostState, VmKey, VmState
@@ -54,7 +54,9 @@ class House:
         self.key = self.define("guest", self.one, self.two)
 
     def define(self, name: str, *paths: Path) -> VmKey:
-        disks = "".join(_DISK.format(path=path, target=f"hd{letter}") for path, letter in zip(paths, "ab", strict=False))
+        disks = "".join(
+            _DISK.format(path=path, target=f"hd{letter}") for path, letter in zip(paths, "ab", strict=False)
+        )
         domain = self.connection.defineXML(_VM.format(name=name, disks=disks))
         return VmKey(self.host, domain.UUIDString())
 
@@ -311,7 +313,9 @@ def test_a_number_as_a_name_given_by_another_tool_is_refused(house: House) -> No
 
 def test_snapshots_made_by_virsh_are_used_like_our_own(house: House) -> None:
     start = house.now()
-    house.domain.snapshotCreateXML("<domainsnapshot><name>theirs</name><description>d</description></domainsnapshot>", 0)
+    house.domain.snapshotCreateXML(
+        "<domainsnapshot><name>theirs</name><description>d</description></domainsnapshot>", 0
+    )
     house.writes(1)
     written = house.now()
     (info,) = house.tree().snapshots
@@ -334,6 +338,7 @@ def test_deleting_with_all_below_leaves_undo(house: House) -> None:
     house.ask(rq.DeleteSnapshots(house.key, (first,), True))
     tree = house.tree()
     assert tree.snapshots == ()
+    assert tree.can_undo_restore
     house.ask(rq.UndoRestore(house.key))
     assert house.now() == written
     assert [s.getName() for s in house.domain.listAllSnapshots(0)] == []
@@ -404,18 +409,58 @@ def test_what_is_not_there_any_more(house: House) -> None:
     assert house.ask(rq.ReadSnapshotPicture(house.key, none)) is None
 
 
-def test_a_drive_added_since_does_not_lose_what_is_on_it(house: House) -> None:
-    """The snapshot knows nothing of it: whatever becomes of the restore, the drive reads as before."""
-    alone = house.define("alone", house.one)
-    house.key, both = alone, house.key
+def test_an_image_that_lost_the_snapshot_is_not_restored(house: House) -> None:
     first = house.take("first")
-    house.key = both
-    house.connection.lookupByUUIDString(both.uuid).undefine()
-    document = house.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-    disk = _DISK.format(path=house.two, target="hdb")
-    house.connection.lookupByUUIDString(alone.uuid)
-    house.key = alone
-    house.connection.defineXML(document.replace("<controller", f"{disk}<controller", 1))
+    house.writes(1)
+    subprocess.run(["qemu-img", "snapshot", "-d", first, house.two], check=True)
+    before = house.now()
+    request = rq.RestoreSnapshot(house.key, first)
+    assert "two.qcow2" in house.plan(request).refused
+    with pytest.raises(InUseError):
+        house.ask(request)
+    assert house.now() == before
+    house.domain.snapshotLookupByName(first, 0).delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+    subprocess.run(["qemu-img", "snapshot", "-d", first, house.one], check=True)
+
+
+def test_a_restore_that_fails_halfway_can_be_undone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libvirt has changed one drive and not the other."""
+    first = house.take("first")
+    house.writes(1)
+    before = house.now()
+    subprocess.run(["qemu-img", "snapshot", "-d", first, house.two], check=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(internal, "_unless_incomplete", lambda *arguments: arguments[-1])
+        with pytest.raises(GuivmError):
+            house.ask(rq.RestoreSnapshot(house.key, first))
+    assert house.now() != before
+    assert house.tree().can_undo_restore
+    house.ask(rq.UndoRestore(house.key))
+    assert house.now() == before
+    house.domain.snapshotLookupByName(first, 0).delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+    subprocess.run(["qemu-img", "snapshot", "-d", first, house.one], check=True)
+
+
+def test_a_drive_added_since_is_left_as_it_is(house: House) -> None:
+    """The snapshot's definition comes back without it."""
+    alone = house.define("alone", house.images / "alone.qcow2")
+    make_image(house.images / "alone.qcow2")
+    house.ask(rq.TakeSnapshot(alone, "first"))
+    (first,) = house.tree(alone).snapshots
+    added = make_image(house.images / "added.qcow2")
+    domain = house.connection.lookupByUUIDString(alone.uuid)
+    disk = _DISK.format(path=added, target="hdb")
+    domain.attachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    write_pattern(added, 5, 0, 1 << 16)
+    write_pattern(house.images / "alone.qcow2", 5, 0, 1 << 16)
+    held = added.read_bytes()
+    house.ask(rq.RestoreSnapshot(alone, first.id))
+    assert "added" not in domain.XMLDesc(0)
+    subprocess.run(["qemu-io", "-c", "read -P 5 0 64k", added], check=True)
+    house.ask(rq.UndoRestore(alone))
+    assert "added" in domain.XMLDesc(0)
+    assert added.exists()
+    assert len(held) <= added.stat().st_size
 
 
 def test_deleting_is_gone_on_with_where_it_was_stopped(house: House) -> None:
@@ -426,6 +471,3 @@ def test_deleting_is_gone_on_with_where_it_was_stopped(house: House) -> None:
     house.ask(rq.DeleteSnapshots(house.key, (ids[0], ids[2])))
     again = house.take("s1")
     assert next(each for each in house.tree().snapshots if each.id == again).title == "s1"
-
-
-_ = replace

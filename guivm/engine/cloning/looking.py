@@ -251,6 +251,12 @@ def elsewhere(context: HandlerContext) -> Elsewhere:
     return Elsewhere(frozenset(macs - {""}), frozenset(ports), _port_test(context), secrets.token_bytes)
 
 
+def macs_of(connection: libvirt.virConnect) -> frozenset[str]:
+    """Lower-case, of all VMs of a host. Raises libvirtError when they cannot be listed."""
+    documents = (document for domain in connection.listAllDomains(0) for document in _documents(domain))
+    return frozenset((nic.mac or "").lower() for document in documents for nic in document.devices.interfaces) - {""}
+
+
 def _documents(domain: libvirt.virDomain) -> list[DomainXml]:
     import libvirt
 

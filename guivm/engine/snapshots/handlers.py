@@ -113,12 +113,13 @@ def _planned(context: HandlerContext, request: PlanOperation) -> OperationPlan:
     seen = read_situation(context, request.key)
     match request.operation:
         case CloneVm() | SetTemplate() | DetachClone():
-            from guivm.engine.cloning import handlers as cloning
+            from guivm.engine.cloning.handlers import plan as plan_clone
 
-            return cloning.plan(context, seen, request.operation)
+            return plan_clone(context, seen, request.operation)
         case TakeSnapshot() | RestoreSnapshot() | UndoRestore() | DeleteSnapshots():
-            room = branches if _mode_to_change(seen) is SnapshotMode.BRANCH else internal
-            return room.plan(context, seen, request.operation)
+            if _mode_to_change(seen) is SnapshotMode.BRANCH:
+                return branches.plan(context, seen, request.operation)
+            return internal.plan(context, seen, request.operation)
     raise TypeError(type(request.operation).__name__)
 
 

@@ -6,6 +6,7 @@ person asked for or one that only Undo knows (``UNDO_NAME``).
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from guivm.engine.context import HandlerContext
 from guivm.engine.jobs import JobProgress
 from guivm.engine.requests import DeleteSnapshots, RestoreSnapshot, TakeSnapshot, UndoRestore
 from guivm.engine.snapshots import journal, libvirt_snapshots, pictures, store
-from guivm.engine.snapshots.images_inside import kept_bytes
+from guivm.engine.snapshots.images_inside import kept_bytes, snapshots_in
 from guivm.engine.snapshots.libvirt_snapshots import LibvirtSnapshot
 from guivm.engine.snapshots.situation import Situation, read_situation
 from guivm.engine.snapshots.support import written_disks
@@ -63,7 +64,7 @@ def tree(context: HandlerContext, seen: Situation) -> SnapshotTree:
         if each.name not in hidden
     )
     current = _visible(seen.current, hidden)
-    undo = "" if seen.tree is None or UNDO_NAME not in hidden else _undo_title(seen)
+    undo = _undo_title(seen, current) if hidden else ""
     return SnapshotTree(
         key=seen.key,
         snapshots=shown,
@@ -108,12 +109,12 @@ def _visible(name: str, hidden: dict[str, str]) -> str:
     return name
 
 
-def _undo_title(seen: Situation) -> str:
-    current = next((each for each in seen.snapshots if each.name == seen.current), None)
-    if current is None:
-        return ""
-    record = None if seen.tree is None else seen.tree.record(current.name)
-    return record.title if record is not None and record.title else clean_line(current.name, _TITLE_LIMIT)
+def _undo_title(seen: Situation, current: str) -> str:
+    """Of the snapshot that was restored; it may have been deleted since."""
+    record = None if seen.tree is None else seen.tree.record(current)
+    if record is not None and record.title:
+        return record.title
+    return clean_line(current, _TITLE_LIMIT) or "a snapshot deleted since"
 
 
 def _changed(seen: Situation) -> bool | None:
@@ -222,12 +223,14 @@ def restore_plan(context: HandlerContext, seen: Situation, request: RestoreSnaps
             + (" The virtual machine goes on from there." if found.has_memory else ""),
         ),
     )
-    return _with_space(_unless_needed_by_others(context, seen, shown))
+    shown = _unless_incomplete(context, seen, found, shown)
+    return shown if shown.refused else _with_space(_unless_needed_by_others(context, seen, shown))
 
 
 def undo_plan(context: HandlerContext, seen: Situation, _request: UndoRestore) -> OperationPlan:
     shown = OperationPlan(seen.key, "Undo the last restore", stops_guest=seen.runs)
-    if not any(each.name == UNDO_NAME for each in seen.snapshots):
+    found = next((each for each in seen.snapshots if each.name == UNDO_NAME), None)
+    if found is None:
         return replace(shown, refused="There is no restore that could be undone.")
     if seen.state is VmState.SAVED:
         return replace(shown, refused="It has a saved state: continue from it or discard it first.")
@@ -237,7 +240,8 @@ def undo_plan(context: HandlerContext, seen: Situation, _request: UndoRestore) -
         loses=("All that was done since the restore.",),
         steps=("Disks, memory and settings become what they were before the restore.",),
     )
-    return _unless_needed_by_others(context, seen, shown)
+    shown = _unless_incomplete(context, seen, found, shown)
+    return shown if shown.refused else _unless_needed_by_others(context, seen, shown)
 
 
 def delete_plan(context: HandlerContext, seen: Situation, request: DeleteSnapshots) -> OperationPlan:
@@ -289,6 +293,25 @@ def _with_space(shown: OperationPlan) -> OperationPlan:
         if shown.free_bytes < _RESERVE_BYTES:
             return replace(shown, refused="There is almost no space left on the disk.", advice="Free some space first.")
         return replace(shown, warnings=(*shown.warnings, words))
+    return shown
+
+
+def _unless_incomplete(
+    context: HandlerContext, seen: Situation, found: LibvirtSnapshot, shown: OperationPlan
+) -> OperationPlan:
+    """libvirt goes from image to image: one without the snapshot would leave the drives at different times."""
+    if not context.host.is_local or not seen.platform.is_qemu:
+        return shown
+    for path in libvirt_snapshots.image_paths(found):
+        is_there = os.path.lexists(path)
+        if is_there and not os.access(path, os.R_OK):
+            continue
+        if not is_there or found.name not in {each.name for each in snapshots_in(path)}:
+            return replace(
+                shown,
+                refused=f"“{clean_line(path)}” {'does not hold the snapshot any more' if is_there else 'is missing'}.",
+                advice="The other drives may still hold it: look at them with “qemu-img snapshot -l”.",
+            )
     return shown
 
 
@@ -368,15 +391,19 @@ def delete(context: HandlerContext, key: VmKey, chosen: tuple[SnapshotId, ...], 
         _refuse(delete_plan(context, seen, DeleteSnapshots(key, chosen, children)))
         names = _names(seen, chosen, children=children)
         domain = context.domain(key)
-        for number, name in enumerate(names):
-            context.job.on_cancel(lambda: None)
-            context.job.check_cancelled()
-            context.job.report(JobProgress(number, len(names), unit_bytes=False, step="Deleting"))
-            domain.snapshotLookupByName(name, 0).delete(0)
-            pictures.forget(_folder(context, key), SnapshotId(name))
-        if seen.tree is not None:
-            kept = tuple(record for record in seen.tree.internal if record.name not in names)
-            store.save(_folder(context, key), replace(seen.tree, internal=kept))
+        gone: set[str] = set()
+        try:
+            for number, name in enumerate(names):
+                context.job.on_cancel(lambda: None)
+                context.job.check_cancelled()
+                context.job.report(JobProgress(number, len(names), unit_bytes=False, step="Deleting"))
+                domain.snapshotLookupByName(name, 0).delete(0)
+                gone.add(name)
+                pictures.forget(_folder(context, key), SnapshotId(name))
+        finally:
+            if seen.tree is not None and gone:
+                kept = tuple(record for record in seen.tree.internal if record.name not in gone)
+                store.save(_folder(context, key), replace(seen.tree, internal=kept))
 
 
 def edit(context: HandlerContext, key: VmKey, snapshot: SnapshotId, title: str, notes: str) -> None:
@@ -449,13 +476,13 @@ def _find(seen: Situation, snapshot: SnapshotId) -> LibvirtSnapshot:
 
 
 def _names(seen: Situation, chosen: tuple[SnapshotId, ...], *, children: bool) -> tuple[str, ...]:
-    """The chosen ones and, with ``children``, all below them; children before parents."""
+    """The chosen ones and, with ``children``, all below them that are shown; children before parents."""
     wanted: set[str] = {_find(seen, each).name for each in chosen}
     if children:
         for snapshot in seen.snapshots:  # parents come first
             if snapshot.parent in wanted:
                 wanted.add(snapshot.name)
-    return tuple(each.name for each in reversed(seen.snapshots) if each.name in wanted)
+    return tuple(each.name for each in reversed(seen.snapshots) if each.name in wanted and each.name != UNDO_NAME)
 
 
 def free_name(title: str, taken: set[str]) -> str:

@@ -88,6 +88,19 @@ def with_description(xml: str, description: str) -> str:
     return to_text(root)
 
 
+def image_paths(snapshot: LibvirtSnapshot) -> tuple[str, ...]:
+    """The images that hold a snapshot inside, as the VM was defined then. Raises XmlError."""
+    root = parse_xml(snapshot.xml, "domainsnapshot")
+    inside = {disk.get("name", "") for disk in root.iterfind("disks/disk") if disk.get("snapshot") == "internal"}
+    found = []
+    for disk in root.iterfind("domain/devices/disk"):
+        target, source = disk.find("target"), disk.find("source")
+        path = source.get("file", "") if source is not None else ""
+        if target is not None and target.get("dev") in inside and path:
+            found.append(path)
+    return tuple(found)
+
+
 def read(domain: libvirt.virDomain) -> tuple[LibvirtSnapshot, ...]:
     """Parents before children; empty where the driver knows no snapshots. Raises libvirtError and XmlError."""
     from guivm.engine.references import snapshot_documents

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterator
-from xml.sax.saxutils import escape
+from html import escape
 
 from lxml import etree
 
@@ -80,13 +80,13 @@ def _lines(node: Element, depth: int, secrets: _Secrets) -> Iterator[str]:
         text = (node.text or "").strip()
         if text and name in _SECRET_TEXTS:
             text = secrets.name(text)
-        yield from f"{start}>{escape(text)}</{name}>".splitlines() if text else [f"{start}/>"]
+        yield from f"{start}>{escape(text, quote=False)}</{name}>".splitlines() if text else [f"{start}/>"]
         return
     yield f"{start}>"
-    yield from _text_lines(escape(node.text or ""), indent + "  ")
+    yield from _text_lines(escape(node.text or "", quote=False), indent + "  ")
     for child in node:
         yield from _lines(child, depth + 1, secrets)
-        yield from _text_lines(escape(child.tail or ""), indent + "  ")
+        yield from _text_lines(escape(child.tail or "", quote=False), indent + "  ")
     yield f"{indent}</{name}>"
 
 
@@ -113,4 +113,4 @@ def _attributes(element: Element) -> Iterator[str]:
 
 
 def _quoted(value: str) -> str:
-    return escape(value, {'"': "&quot;"})
+    return escape(value, quote=False).replace('"', "&quot;")

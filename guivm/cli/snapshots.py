@@ -81,6 +81,9 @@ def add_verbs(verbs: Verbs) -> None:
     add_vm(template)
     template.add_argument("on", metavar="yes|no", choices=("yes", "no"))
     _add_dry_run(template)
+    run = verbs.add("run", "start a virtual machine, on request so that it forgets everything afterwards", _start)
+    add_vm(run)
+    run.add_argument("--disposable", action="store_true", help="throw away all that it writes, at power-off")
     detach = verbs.add("detach", "make a linked clone independent of its source", _detach)
     add_vm(detach)
     _add_dry_run(detach)
@@ -207,7 +210,7 @@ def _take(session: Session, arguments: argparse.Namespace) -> int:
     taken = session.ask(request)
     if session.as_json:
         print_json(jsonable(asdict(taken)))
-    elif taken.pause_s:
+    elif taken.pause_s >= 0.05:
         print(f"“{taken.title}” was taken; the guest stood still for {taken.pause_s:.1f} s.")
     return Exit.OK
 
@@ -301,6 +304,15 @@ def _clone(session: Session, arguments: argparse.Namespace) -> int:
         return Exit.OK
     for remark in cloned.remarks:
         print(remark)
+    return Exit.OK
+
+
+def _start(session: Session, arguments: argparse.Namespace) -> int:
+    from guivm.engine.requests import Start, StartDisposable
+
+    vm = session.find(arguments.vm)
+    session.ask(StartDisposable(vm.key) if arguments.disposable else Start(vm.key))
+    session.print_vm(vm)
     return Exit.OK
 
 

@@ -48,7 +48,7 @@ def test_what_is_read(real: World) -> None:
     assert {other.name for other in off.facts.others} == set(VMS) - {"off"}
     assert {other.name for other in off.facts.others if other.is_active} == {"running", "paused"}
     assert {other.memory_kib for other in off.facts.others} == {512 * 1024}
-    assert "offers" in dict(off.facts.unknown), "the test driver does not tell, and that is no error"
+    assert "secrets" in dict(off.facts.unknown), "the test driver does not tell, and that is no error"
     assert off.facts.render_refusal
     assert not off.facts.is_session
 

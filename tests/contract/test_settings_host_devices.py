@@ -107,7 +107,7 @@ def test_virtiofs(world: World) -> None:
     assert resource.add is not None
     folder = resource.add(situation)
     reason = refusal_of(situation, driver, folder, "virtiofs")
-    folder.driver_type = "virtiofs"
+    folder.driver_type, folder.access_mode = "virtiofs", None
     message = world.problems(situation.domain)[Place("filesystem", folder.target_dir or "", "driver")]
     assert "shared memory" in message
     share_memory(situation.domain)

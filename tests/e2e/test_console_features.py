@@ -23,7 +23,7 @@ def qemu(tmp_path: Path) -> Iterator[Qemu]:
     value = Qemu(
         tmp_path,
         *write_boot_sector(tmp_path / "boot", CAPS_LOCK_LAMP),
-        *("-S", "-vnc", f"unix:{tmp_path}/able,power-control=on"),
+        *("-audiodev", "none,id=a", "-S", "-vnc", f"unix:{tmp_path}/able,power-control=on,audiodev=a"),
         *("-chardev", "qemu-vdagent,id=agent,name=vdagent,clipboard=on"),
         *("-device", "virtio-serial", "-device", "virtserialport,chardev=agent,name=com.redhat.spice.0"),
     )

@@ -78,7 +78,9 @@ class EventLoop:
         """``free`` is libvirt's ``virEventInvokeFreeCallback``."""
         self._free = free
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant: under it the last reference to an object of libvirt's can go, by a name bound anew or by Python's
+        # garbage collection, and its end calls the methods below. What is iterated under it is a copy, for that reason.
+        self._lock = threading.RLock()
         self._ids = itertools.count(1)
         self._handles: dict[int, _Handle] = {}
         self._timers: dict[int, _Timer] = {}
@@ -196,13 +198,13 @@ class EventLoop:
                 self._poll.register(self._wake_read, select.POLLIN)
                 self._polled = {}
                 masks: dict[int, int] = {}
-                for watch, handle in self._handles.items():
+                for watch, handle in self._handles.copy().items():
                     if handle.events:
                         masks[handle.fd] = masks.get(handle.fd, 0) | _to_poll(handle.events)
                         self._polled.setdefault(handle.fd, []).append(watch)
                 for fd, mask in masks.items():
                     self._poll.register(fd, mask)
-            due = [timer.due_s for timer in self._timers.values() if timer.period_ms >= 0]
+            due = [timer.due_s for timer in self._timers.copy().values() if timer.period_ms >= 0]
             if self._dead:
                 return 0
         if not due:
@@ -224,7 +226,7 @@ class EventLoop:
     def _dispatch_timers(self) -> None:
         now = self._clock()
         with self._lock:
-            due = [ident for ident, timer in self._timers.items() if timer.period_ms >= 0 and timer.due_s <= now]
+            due = [ident for ident, timer in self._timers.copy().items() if timer.period_ms >= 0 and timer.due_s <= now]
         for ident in due:
             with self._lock:
                 timer = self._timers.get(ident)

@@ -217,3 +217,30 @@ def test_qt_and_libvirt_keep_their_own_threads(qapp: object) -> None:
 
 def test_the_process_sees_no_descriptor_of_the_loop_in_its_children(loop: EventLoop) -> None:
     assert not any(os.get_inheritable(fd) for fd in loop.descriptors)
+
+
+def test_an_object_that_ends_under_the_lock_may_call_the_loop(loop: EventLoop, heard: Heard, clock: Clock) -> None:
+    """libvirt's own do: their end closes a connection, which takes its handles away."""
+    near, far = socket.socketpair()
+    watch = loop.add_handle(near.fileno(), READABLE, heard.handle, None)
+    ended = threading.Event()
+
+    class Callback:
+        def __call__(self, ident: int, _opaque: object) -> None:
+            loop.remove_timeout(ident)
+
+        def __del__(self) -> None:
+            loop.update_handle(watch, WRITABLE)
+            ended.set()
+
+    loop.add_timeout(0, Callback(), None)
+    loop.add_timeout(0, heard.timer, "after it")
+    clock.now += 1
+    turn = threading.Thread(target=loop.run_once, daemon=True)
+    turn.start()
+    assert ended.wait(DEADLINE_S)
+    turn.join(DEADLINE_S)
+    assert not turn.is_alive()
+    assert [opaque for _, opaque in heard.timers] == ["after it"]
+    near.close()
+    far.close()

@@ -285,18 +285,37 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
 
     if run.domain.isActive():
         live_pull(run.context, run.key, step, share)
+        _flush(run.domain)
         return
+    _back_on(step)
     above = read_image(step.path, "qcow2")
     while step.backing is not None and above.backing is not None and above.backing != step.backing:
         above = read_image(above.backing, above.backing_format)
     doing.pull(run, steps.Pull(step.path, "qcow2", step.backing, above.backing_format if step.backing else ""), share)
 
 
-def end_live_pull(run: Run, step: Step | None) -> None:
-    """One that QEMU goes on with after the process that asked for it has ended."""
+def _flush(domain: libvirt.virDomain) -> None:
+    """Have QEMU write all it holds of its images: it does whenever its processors are stopped (``do_vm_stop``)."""
     import libvirt
 
-    if isinstance(step, steps.LivePull) and run.domain.isActive():
+    if domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING:
+        domain.suspend()
+        domain.resume()
+
+
+def _back_on(step: steps.LivePull) -> None:
+    """Of a VM that is off: an image whose tables may never have been written reads through its old base again."""
+    if step.was and read_image(step.path, "qcow2").backing == step.backing != step.was:
+        doing.do_set_backing(steps.SetBacking(step.path, "qcow2", step.was, step.was_format))
+
+
+def end_live_pull(run: Run, step: Step | None) -> None:
+    """One that QEMU goes on with after the process that asked for it has ended, or that ended with QEMU."""
+    import libvirt
+
+    if isinstance(step, steps.LivePull) and not run.domain.isActive():
+        _back_on(step)
+    elif isinstance(step, steps.LivePull):
         from guivm.engine.snapshots.live_pull import pull_under_way
 
         with contextlib.suppress(libvirt.libvirtError):

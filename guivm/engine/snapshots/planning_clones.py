@@ -176,7 +176,7 @@ def _pull_all(draft: Draft, image: Image) -> None:
     )
     draft.need(image.file_system, most, max(0, packed - image.allocated_bytes) // 2)
     if running == [draft.current] and target is not None and not frozen:
-        draft.prepare.append(st.LivePull(target, image.path, None))
+        draft.prepare.append(st.LivePull(target, image.path, None, image.backing or "", image.backing_format))
     elif running:
         raise RefusedError(
             f"{quoted(image.path)} is in use: “{running[0].vm_name}” runs.", f"Shut “{running[0].vm_name}” down first."

@@ -211,7 +211,9 @@ class _Deletion:
         base_path = None if base is None else base.path
         target = self._target_of(result)
         if draft.env.runs and target is not None and not self._is_frozen(result.path):
-            draft.prepare.append(st.LivePull(target, result.path, base_path))
+            draft.prepare.append(
+                st.LivePull(target, result.path, base_path, result.backing or "", result.backing_format)
+            )
         else:
             draft.prepare.extend(self._writing(result.path, _pull(result, base)))
             if self._is_frozen(result.path):

@@ -163,11 +163,17 @@ class LiveOverlays:
 
 @dataclass(frozen=True, slots=True)
 class LivePull:
-    """As :class:`Pull`, by the running VM's QEMU (``virDomainBlockRebase``)."""
+    """As :class:`Pull`, by the running VM's QEMU (``virDomainBlockRebase``).
+
+    ``was``: what it stands on before. QEMU names the new base in the header before it has written all of its tables; if
+    it is killed at that moment, the image is put back on what it was on, which then reads the same.
+    """
 
     target: str
     path: str
     backing: str | None
+    was: str = ""
+    was_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -494,12 +494,14 @@ class ReadSnapshotPicture(VmRequest["Screenshot | None"]):
 
 @dataclass(frozen=True, slots=True)
 class TakeSnapshot(VmRequest[TakenSnapshot]):
-    """``memory``: a running VM's memory too. ``quiesce``: the guest's agent brings its file systems to rest first."""
+    """``memory``: a running VM's memory too. ``quiesce``: the guest's agent brings its file systems to rest first.
+    ``scheduled``: the VM's policy takes it, and may delete it."""
 
     title: str
     notes: str = ""
     memory: bool = True
     quiesce: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

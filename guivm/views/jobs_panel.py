@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 
-from PySide6.QtCore import QEvent, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from guivm.engine.jobs import JobInfo, JobProgress, JobState
 from guivm.views import formats, icons
+from guivm.views.actions import ActionRegistry
 from guivm.views.art import Art, ElidedLabel, plain_label
 from guivm.views.bridge import Bridge
 from guivm.views.small import plain_tooltip
@@ -378,3 +379,33 @@ class JobLine(QAbstractButton):
         painter.setBrush(tokens.accent)
         share = min(1.0, progress.done / progress.total) if progress is not None and progress.total > 0 else 0.15
         painter.drawRoundedRect(QRectF(track.x(), track.y(), track.width() * share, track.height()), 1.5, 1.5)
+
+
+class JobsAction(QObject):
+    """The action "jobs": shows and hides the panel, and says how many are going on."""
+
+    def __init__(self, registry: ActionRegistry, panel: JobsPanel, line: JobLine, parent: QObject) -> None:
+        super().__init__(parent)
+        self._registry = registry
+        self._action = registry.action("jobs")
+        self._panel = panel
+        panel.closeRequested.connect(self._on_closed)
+        panel.countChanged.connect(self._on_count)
+        line.clicked.connect(self._action.trigger)
+
+    def follow(self) -> None:
+        """Show the panel or hide it, as the action is checked or not."""
+        self._panel.setVisible(self._action.isChecked())
+
+    @Slot()
+    def _on_closed(self) -> None:
+        self._action.setChecked(False)
+        self._panel.hide()
+
+    @Slot(int)
+    def _on_count(self, count: int) -> None:
+        text = self.tr("Jobs")
+        self._action.setIconText(f"{text} ({formats.number(count)})" if count else text)
+        self._action.setToolTip(
+            self.tr("Jobs: {n} going on").format(n=formats.number(count)) if count else self._registry.tool_tip("jobs")
+        )

@@ -17,13 +17,13 @@ from PySide6.QtWidgets import (
 
 from guivm.engine.events import VmsChanged, VmsReset
 from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
-from guivm.views import formats, icons
+from guivm.views import icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.bridge import Bridge
 from guivm.views.console_actions import ConsoleActions
 from guivm.views.console_windows import ConsoleWindows
 from guivm.views.host_notices import HostNotices
-from guivm.views.jobs_panel import JobLine, JobsPanel
+from guivm.views.jobs_panel import JobLine, JobsAction, JobsPanel
 from guivm.views.menus import fill_menu, fill_menu_bar, make_tool_bar
 from guivm.views.messages import MessageBar
 from guivm.views.models.vm_table import VmTableModel
@@ -80,6 +80,7 @@ class MainWindow(QMainWindow):
         self.messages.stay_above(self.jobs)
         self.jobs.hide()
         self.job_line = JobLine(self.jobs, bridge, self)
+        self._jobs_action = JobsAction(self.registry, self.jobs, self.job_line, self)
         self.commands = VmCommands(bridge, self.registry, self.messages, self)
         self.windows = WindowCommands(bridge, settings, self.registry, self)
         self.consoles = ConsoleWindows(settings, self.pages, self)
@@ -158,9 +159,6 @@ class MainWindow(QMainWindow):
         self.consoles.changed.connect(self._on_selection)
         self.commands.appeared.connect(self._on_appeared)
         self.windows.appeared.connect(self._on_appeared)
-        self.jobs.closeRequested.connect(self._on_jobs_closed)
-        self.jobs.countChanged.connect(self._on_job_count)
-        self.job_line.clicked.connect(self.registry.action("jobs").trigger)
         self.console_actions.told.connect(self.messages.show_message)
         self._theme.changed.connect(icons.clear_cache)
         focus_messages = QShortcut(QKeySequence(Qt.Key.Key_F6), self)
@@ -336,7 +334,7 @@ class MainWindow(QMainWindow):
             case "fullscreen":
                 self.set_full_screen(not self.isFullScreen())
             case "jobs":
-                self.jobs.setVisible(self.registry.action("jobs").isChecked())
+                self._jobs_action.follow()
             case "quit":
                 self.close()
 
@@ -440,22 +438,6 @@ class MainWindow(QMainWindow):
             self._full_screen.comboChosen.connect(self.console_actions.send_combo)
             self._full_screen.editRequested.connect(self.console_actions.edit_combos)
         return self._full_screen
-
-    # --- jobs -----------------------------------------------------------------------------------------
-
-    @Slot()
-    def _on_jobs_closed(self) -> None:
-        self.registry.action("jobs").setChecked(False)
-        self.jobs.hide()
-
-    @Slot(int)
-    def _on_job_count(self, count: int) -> None:
-        action = self.registry.action("jobs")
-        text = self.tr("Jobs")
-        action.setIconText(f"{text} ({formats.number(count)})" if count else text)
-        action.setToolTip(
-            self.tr("Jobs: {n} going on").format(n=formats.number(count)) if count else self.registry.tool_tip("jobs")
-        )
 
     # --- files dropped on the window ------------------------------------------------------------------
 

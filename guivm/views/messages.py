@@ -288,12 +288,6 @@ class MessageBar(QWidget):
 
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, card.accessibleName()))
 
-    def withdraw(self, summary: str) -> None:
-        """Take back what does not hold any more; nothing happens when it is not shown."""
-        for card in [card for card in self._cards if card.message.summary == summary]:
-            self._drop(card)
-        self._arrange()
-
     @property
     def cards(self) -> tuple[MessageCard, ...]:
         """All messages not closed yet, oldest first; only the last :data:`MAX_SHOWN` are on screen."""

@@ -55,7 +55,12 @@ class Running:
         self._key = VmKey(HostId("real"), domain.UUIDString())
 
     def definition(self) -> str:
-        return str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        """Without the files that libvirt from 9.2 on chooses for a firmware at once: to keep one means to want it."""
+        text = str(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        if "<os firmware='efi'>" in text:
+            text = re.sub("<loader .*?</loader>|<smm state='on'/>", "", text)
+            text = re.sub("<nvram [^>]*>", "<nvram>", text)
+        return text
 
     def define(self, old: str, new: str) -> None:
         """Change the definition, as virsh would."""
@@ -174,8 +179,7 @@ def test_secure_boot_that_is_switched_on(running: Running) -> None:
 def test_secure_boot_that_is_switched_off(running: Running) -> None:
     running.define("<firmware>.*?</firmware>", _PLAIN)
     assert running.waiting() == {("firmware", "UEFI with Secure Boot", "UEFI")}
-    running.define("<firmware>.*?</firmware>", "")
-    running.define("<os firmware='efi'>", "<os>")
+    running.define("<os firmware='efi'>.*?</os>", "<os><type arch='x86_64' machine='q35'>hvm</type></os>")
     assert {option for option, _, _ in running.waiting()} == {"firmware"}
 
 
@@ -185,7 +189,7 @@ def test_a_firmware_that_libvirt_chose(running: Running) -> None:
     assert any("/srv/other_VARS.fd" in change.new for change in running.pending())
     running.define("<nvram>.*?</nvram>", "")
     assert running.pending() == ()
-    running.define("<type ", f"{_PLAIN}<type ")
+    running.define("(<type .*?</type>)(.*?</firmware>)?", rf"\1{_PLAIN}")
     assert {option for option, _, _ in running.waiting()} == {"firmware"}
 
 

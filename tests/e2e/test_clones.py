@@ -353,6 +353,7 @@ def test_the_guest_is_given_an_identity_when_its_agent_answers(house: House, mon
     monkeypatch.setattr(identity.Agent, "_by_libvirt", answer)
     assert identity.reset_if_due(house.context, source) is None
     assert identity.reset_if_due(house.context, made.key) == identity.Reset("a-copy")
+    identity.reset_all_due(house.context)
     assert identity.reset_if_due(house.context, made.key) is None, "once"
     live = DomainXml.parse(house.domain(made.key).XMLDesc(0))
     for document in (live, house.document(made.key)):

@@ -49,6 +49,10 @@ class Machine:
         self.recorder.wait_for_state(self.key, VmState.RUNNING)
         return DomainXml.parse(self.engine.submit(rq.ReadSettings(self.key)).result(WAIT_S).live_xml)
 
+    def change_and_start(self, base: str, xml: str) -> None:
+        for request in (rq.ApplySettings(self.key, base, xml), rq.Start(self.key)):
+            self.engine.submit(request).result(WAIT_S)
+
     def stop(self) -> None:
         self.engine.submit(rq.ForceOff(self.key)).result(WAIT_S)
         self.recorder.wait_for_state(self.key, VmState.OFF)
@@ -163,9 +167,9 @@ def test_a_firmware_that_cannot_be_started_is_refused_and_can_be_changed_back(ma
     xml = draft.to_text()
     problems = machine.engine.submit(rq.CheckSettings(machine.key, xml)).result(WAIT_S)
     assert any("SMM" in problem.message and not problem.is_warning for problem in problems)
-    machine.engine.submit(rq.ApplySettings(machine.key, base, xml)).result(WAIT_S)
-    with pytest.raises(GuivmError, match="could not be started"):
-        machine.engine.submit(rq.Start(machine.key)).result(WAIT_S)
+    # libvirt from 9.2 on looks for the files when it is told, earlier ones when the VM starts.
+    with pytest.raises(GuivmError, match=r"could not be (changed|started)"):
+        machine.change_and_start(base, xml)
     machine.recorder.wait_for_state(machine.key, VmState.OFF)
     machine.engine.submit(machine.choose(None)).result(WAIT_S)
     machine.start()

@@ -22,12 +22,13 @@ from guivm.errors import InUseError
 from tests.helpers.daemon import SessionDaemon, wait_until
 from tests.helpers.guests import boot_sector_image
 from tests.helpers.image_oracles import chain, check_images, contents, make_image, write_pattern
-from tests.helpers.snapshot_child import DONE, FAILED, KILLED, Nursery, context_of
+from tests.helpers.snapshot_child import DONE, FAILED, KILLED, SAVING, Nursery, context_of
 
 _VM = """<domain type='qemu'><name>guest</name><memory unit='MiB'>16</memory>
 <os><type arch='x86_64' machine='pc'>hvm</type></os>
 <devices>
-<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{one}'/><target dev='hda' bus='ide'/></disk>
+<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{one}'/><target dev='vda' bus='virtio'/>
+</disk>
 <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{two}'/><target dev='vdb' bus='virtio'/>
 </disk>
 <controller type='usb' model='none'/><memballoon model='none'/>
@@ -80,34 +81,32 @@ class House:
         self.domain.create()
 
     def runs(self) -> bool:
+        print(self.domain.state(0))
         return bool(self.domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING)
 
     def guest_writes(self) -> None:
         """A mark on both drives, through the running QEMU."""
         self.mark += 1
         for number in range(2):
-            said = self._monitor(number, f"write -P {self.mark} {_AT} {_LENGTH}")
-            assert "wrote" in said, said
+            self._monitor(number, f"write -P {self.mark} {_AT} {_LENGTH}")
+        self.require_mark(self.mark)
 
     def require_mark(self, mark: int) -> None:
-        """The running QEMU reads it on both drives."""
+        """What the running QEMU has on both drives, in files that are there and that libvirt knows of."""
         for number in range(2):
-            said = self._monitor(number, f"read -P {mark} {_AT} {_LENGTH}")
-            assert "read" in said, said
-            assert "failed" not in said, said
+            self._monitor(number, "flush")
+        live = DomainXml.parse(self.domain.XMLDesc(0)).devices.disks
+        opened = {os.fspath(fd.readlink()) for fd in Path(f"/proc/{self.qemu()}/fd").iterdir() if fd.is_symlink()}
+        assert not [path for path in opened if path.startswith(os.fspath(self.images)) and "(deleted)" in path]
+        for disk in live:
+            assert disk.path in opened
+            assert set(contents(disk.path, disk.driver_type or "", _AT, _LENGTH)) == {mark}
 
-    def _monitor(self, number: int, words: str) -> str:
+    def _monitor(self, number: int, words: str) -> None:
+        device = f"/machine/peripheral/virtio-disk{number}/virtio-backend"
         flags = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
-        blocks = libvirt_qemu.qemuMonitorCommand(self.domain, "info block -n", flags)
-        live = DomainXml.parse(self.domain.XMLDesc(0))
-        path = [disk.path for disk in live.devices.disks][number]
-        form = [disk.driver_type for disk in live.devices.disks][number]
-        node = next(
-            line.split(":", 1)[0].strip()
-            for line in blocks.splitlines()
-            if line.startswith("libvirt-") and f"{path} ({form}" in line
-        )
-        return str(libvirt_qemu.qemuMonitorCommand(self.domain, f'qemu-io {node} "{words}"', flags))
+        said = libvirt_qemu.qemuMonitorCommand(self.domain, f'qemu-io -d {device} "{words}"', flags)
+        assert not said, said
 
     def qemu(self) -> int:
         (pid,) = self.daemon.guest_pids()
@@ -118,7 +117,7 @@ class House:
     def settle(self) -> None:
         recovering.recover(self.context)
         assert not journal.is_there(self.folder)
-        assert not [path for path in self.images.rglob("*.part")]
+        assert not list(self.images.rglob("*.part"))
 
     def require_snapshots(self) -> None:
         """Each reads the mark that was on the drives when it was taken; its images are protected; nothing is left."""
@@ -129,7 +128,7 @@ class House:
         for each in self.tree().snapshots:
             for path in each.images:
                 form = "raw" if path.endswith(".img") else "qcow2"
-                found = contents(path, form)[_AT : _AT + _LENGTH]
+                found = contents(path, form, _AT, _LENGTH)
                 assert set(found) == {self.marks[each.title]}, each.title
                 assert Path(path) not in tops
                 assert not Path(path).stat().st_mode & 0o222
@@ -148,7 +147,7 @@ class House:
         self.require_snapshots()
         check_images({path for path in self.images.rglob("*.qcow2") if not path.parent.name.endswith(".moved")})
         for path, form in self.disks():
-            assert set(contents(path, form)[_AT : _AT + _LENGTH]) == {self.mark}
+            assert set(contents(path, form, _AT, _LENGTH)) == {self.mark}
 
 
 @pytest.fixture
@@ -259,7 +258,7 @@ def test_a_second_one_at_the_same_time_is_told_so(house: House, nursery: Nursery
     qemu = house.qemu()
     os.kill(qemu, signal.SIGSTOP)  # so that it takes as long as this test wants
     nursery.begin("take", house.uuid, "s", True)
-    wait_until(lambda: (house.folder / journal.JOURNAL_NAME).exists(), "the operation to begin")
+    wait_until((house.folder / journal.JOURNAL_NAME).exists, "the operation to begin")
     with pytest.raises(InUseError):
         branches.delete(house.context, house.key, (), children=False)
     recovering.recover(house.context)  # leaves it alone
@@ -273,23 +272,41 @@ def test_a_second_one_at_the_same_time_is_told_so(house: House, nursery: Nursery
 # --- in the middle of what libvirt does -------------------------------------------------------------------
 
 
-def _saving(house: House, nursery: Nursery) -> tuple[int, int]:
-    """A child in the middle of writing memory, of a QEMU that stands still: their processes."""
+def _saving(house: House, nursery: Nursery, when: str) -> tuple[int, int]:
+    """A child in the middle of writing memory, of a QEMU that stands still: their processes.
+
+    ``when``: before QEMU has been asked for anything, or (most likely) while it writes.
+    """
     house.start()
     house.guest_writes()
     house.marks["s"] = house.mark
     qemu = house.qemu()
-    os.kill(qemu, signal.SIGSTOP)
+    if when == "asked":
+        os.kill(qemu, signal.SIGSTOP)
     child = nursery.begin("take", house.uuid, "s", True)
-    wait_until(lambda: bool(house.domain.jobInfo()[0]), "the memory to be written")
+    wait_until((house.images / SAVING).exists, "the memory to be written")
+    if when == "writing":
+        while not list(house.folder.glob("*.mem")):  # without a rest: it does not take long
+            pass
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(qemu, signal.SIGSTOP)
     return child, qemu
 
 
-def test_guivm_is_killed_while_memory_is_written(house: House, nursery: Nursery) -> None:
-    child, qemu = _saving(house, nursery)
+def _go_on(qemu: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(qemu, signal.SIGCONT)
+
+
+_WHEN = pytest.mark.parametrize("when", ["asked", "writing"])
+
+
+@_WHEN
+def test_guivm_is_killed_while_memory_is_written(house: House, nursery: Nursery, when: str) -> None:
+    child, qemu = _saving(house, nursery, when)
     os.kill(child, signal.SIGKILL)
     assert nursery.end() == KILLED
-    os.kill(qemu, signal.SIGCONT)
+    _go_on(qemu)
     house.settle()
     assert house.runs()
     house.require_mark(house.mark)
@@ -297,30 +314,34 @@ def test_guivm_is_killed_while_memory_is_written(house: House, nursery: Nursery)
     house.end()
 
 
-def test_libvirtd_is_killed_while_memory_is_written(house: House, nursery: Nursery) -> None:
-    _, qemu = _saving(house, nursery)
+@_WHEN
+def test_libvirtd_is_killed_while_memory_is_written(house: House, nursery: Nursery, when: str) -> None:
+    _, qemu = _saving(house, nursery, when)
     house.daemon.kill()
-    os.kill(qemu, signal.SIGCONT)
+    _go_on(qemu)
     assert nursery.end() == FAILED
     house.daemon.start()
     house.reconnect()
     house.settle()
-    assert house.qemu() == qemu
     assert house.runs()
     house.require_mark(house.mark)
     assert house.tree().snapshots == ()
     house.end()
 
 
-def test_qemu_is_killed_while_memory_is_written(house: House, nursery: Nursery) -> None:
-    _, qemu = _saving(house, nursery)
-    os.kill(qemu, signal.SIGKILL)
-    assert nursery.end() == FAILED
+@_WHEN
+def test_qemu_is_killed_while_memory_is_written(house: House, nursery: Nursery, when: str) -> None:
+    _, qemu = _saving(house, nursery, when)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(qemu, signal.SIGKILL)
+    if nursery.end() == FAILED:
+        house.settle()
+        assert not house.domain.isActive()
+        assert house.tree().snapshots == ()
     house.settle()
-    assert not house.domain.isActive()
-    assert house.tree().snapshots == ()
     house.end()
     house.start()
+    house.require_mark(house.mark)
 
 
 @pytest.mark.parametrize("victim", ["libvirtd", "qemu"])

@@ -76,7 +76,7 @@ def test_another_network_and_another_macvtap_mode(stage: QWidget) -> None:
     mode.cards.button("direct").click()
     mode.direct_mode.picked.emit("private")
     assert get_mode(draft.domain.devices.interfaces[0]) == "direct:enp3s0:private"
-    assert [item.label for item in mode.boxes["direct"].items] == ["macvtap on enp3s0", "macvtap on wlan0"]
+    assert [item.label for item in mode.boxes["direct"].items] == ["Macvtap on enp3s0", "Macvtap on wlan0"]
     assert mode.boxes["direct"].items[1].refusal
 
 
@@ -199,7 +199,7 @@ def test_pci_devices_stand_in_their_groups_and_the_rest_of_the_group_is_named(st
     assert isinstance(pci, PciDeviceEditor)
     assert [pci.model.item(row).text() for row in range(pci.model.rowCount())] == ["IOMMU group 7", "IOMMU group 9"]
     assert "0000:01:00.1" in pci.words.text()
-    assert "0000:01:00.1" in pci.warning.problem
+    assert "give up 0000:01:00.1 as well: add it" in pci.warning.problem
     alone = pci.model.index(0, 0, pci.model.index(1, 0))
     pci.tree.activated.emit(alone)
     assert draft.domain.devices.host_devices[1].source.address.pci == "0000:02:00.0"

@@ -327,7 +327,10 @@ def test_what_cannot_be_added_says_why(qtbot: QtBot, open_settings: Open) -> Non
     assert isinstance(dialog, AddHardwareDialog)
     model = dialog.list.model()
     refused = [row for row in range(model.rowCount()) if model.index(row, 0).data(REFUSAL_ROLE)]
-    assert refused
+    assert refused == list(range(refused[0], model.rowCount())), "what can be had comes first"
+    assert str(model.index(refused[0], 0).data(REFUSAL_ROLE)) in model.index(refused[0], 0).data(
+        Qt.ItemDataRole.ToolTipRole
+    )
     dialog.list.setCurrentIndex(model.index(refused[0], 0))
     assert dialog.reason == model.index(refused[0], 0).data(REFUSAL_ROLE)
     assert child(dialog, "refusal").isVisible()

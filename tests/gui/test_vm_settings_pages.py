@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QComboBox, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -14,10 +14,13 @@ from guivm.engine.options.values import Place
 from guivm.engine.types import VmKey
 from guivm.engine.xml.node import XmlNode
 from guivm.views.bridge import Bridge
-from guivm.views.vm_settings.editors import ChoiceEditor
+from guivm.views.vm_settings.editors import ChoiceEditor, PathEditor
+from guivm.views.vm_settings.frame import SettingsFrame
 from guivm.views.vm_settings.part_list import PartModel
+from guivm.views.vm_settings.pieces import ItemBox
 from guivm.views.vm_settings.preloading import Preloader
 from guivm.views.vm_settings.registry import editor_modules
+from tests.helpers.editors_stage import MACHINE, make_draft, make_form, part_of
 from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_window import Open, draft_of, set_title
 
@@ -134,3 +137,70 @@ def test_a_choice_grows_with_its_items(qtbot: QtBot) -> None:
     before = box.sizeHint().width()
     field.show_items(long)
     assert box.sizeHint().width() > before
+
+
+def test_what_the_host_calls_a_choice_is_fit_to_be_shown(qtbot: QtBot) -> None:
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    hostile = Item("a", "x\u202ey\n" + "z" * 300, refusal="not\u2066 now\n" + "!" * 900)
+    editor = Choice(lambda _situation, _node: [hostile])
+    option: Option[XmlNode] = Option("choice", "Choice", "", editor, lambda _node: None, lambda _node, _value: None)
+    field = ChoiceEditor(option, editor, owner)
+    field.show_items([hostile])
+    plain = field.findChild(QComboBox)
+    box = ItemBox("box", "Box", owner)
+    box.show_items([hostile])
+    assert plain is not None
+    for combo in (plain, box):
+        label, reason = combo.itemText(0), str(combo.itemData(0, Qt.ItemDataRole.ToolTipRole))
+        assert label.startswith("xy zz")
+        assert "\u2066" not in label + reason
+        assert len(label) <= 160 + 5 + 400
+        assert "not now !" in reason
+        assert len(reason) < 500
+
+
+@pytest.mark.parametrize(("resource", "index"), [("watchdog", 0), ("hostdev-pci", 0), ("hostdev-usb", 0)])
+def test_of_what_there_can_be_but_one_no_twin_is_offered(qtbot: QtBot, resource: str, index: int) -> None:
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    frame = SettingsFrame(owner)
+    draft = make_draft(MACHINE.replace("<video>", "<watchdog model='i6300esb'/><video>", 1))
+    frame.show_state(draft, part_of(draft, resource, index), (), applying=False)
+    assert not frame.duplicate_button.isHidden()
+    assert not frame.duplicate_button.isEnabled()
+    assert "." in frame.duplicate_button.toolTip()
+    frame.show_state(draft, part_of(draft, "nic"), (), applying=False)
+    assert frame.duplicate_button.isEnabled()
+    frame.show_state(draft, part_of(draft, "cpu"), (), applying=False)
+    assert frame.duplicate_button.isHidden()
+
+
+def test_more_is_offered_while_there_is_something_behind_it(qtbot: QtBot) -> None:
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    draft = make_draft(MACHINE.replace("<video>", "<audio id='1' type='none'/><video>", 1))
+    form = make_form(draft, "audio", owner)
+    assert form.more.isHidden()
+    kind, server = (option for option in form.part.resource.options if option.id in ("type", "server"))
+    draft.set_value(form.part, kind, "pulseaudio")
+    assert not form.more.isHidden()
+    form.more.setChecked(True)
+    row = form.row(server.id)
+    assert row is not None
+    assert not row.isHidden()
+    form.more.setChecked(False)
+    draft.set_value(form.part, server, "somewhere")
+    assert row.isHidden(), "an edit opens nothing"
+    draft.set_value(form.part, kind, "none")
+    assert form.more.isHidden()
+
+
+def test_an_empty_path_says_what_libvirt_does_then(qtbot: QtBot) -> None:
+    owner = QWidget()
+    qtbot.addWidget(owner)
+    draft = make_draft(MACHINE.replace("<video>", "<serial type='unix'><target port='0'/></serial><video>", 1))
+    row = make_form(draft, "serial", owner).row("path")
+    assert row is not None
+    assert isinstance(row.editor, PathEditor)
+    assert row.editor.field.edit.placeholderText() == "libvirt's choice"

@@ -53,10 +53,10 @@ class Qcow2:
                     form = data.decode()
         return cls(path, 1 << bits, size, l1, backing, form)
 
-    def clusters(self) -> Iterator[bytes | None]:
-        """Each cluster's bytes; None: read the image below."""
+    def clusters(self, first: int, last: int) -> Iterator[bytes | None]:
+        """The bytes of each cluster from ``first`` to before ``last``; None: read the image below."""
         with self.path.open("rb") as stream:
-            for number in range(-(-self.size // self.cluster)):
+            for number in range(first, last):
                 table = self.l1[number // (self.cluster // 8)] & _OFFSET
                 entry = 0
                 if table:
@@ -72,23 +72,28 @@ class Qcow2:
                     yield None
 
 
-def contents(path: str | Path, form: str) -> bytes:
-    """All that a guest reads. For small images."""
+def contents(path: str | Path, form: str, at: int = 0, length: int | None = None) -> bytes:
+    """What a guest reads from byte ``at`` on, all of it or ``length`` bytes; zeros beyond its end."""
     plain = Path(path)
     if form == "raw":
-        return plain.read_bytes()
+        with plain.open("rb") as stream:
+            stream.seek(at)
+            found = stream.read(-1 if length is None else length)
+        return found if length is None else found.ljust(length, b"\0")
     image = Qcow2.read(plain)
+    length = image.size - at if length is None else length
     below = b""
     if image.backing:
         assert Path(image.backing).is_absolute(), f"{path} is on {image.backing!r}"
         assert image.backing_format, f"{path} does not say of which format {image.backing} is"
-        below = contents(image.backing, image.backing_format)
-    whole = bytearray(below[: image.size].ljust(image.size, b"\0"))
-    for number, cluster in enumerate(image.clusters()):
+        below = contents(image.backing, image.backing_format, at, length)
+    whole = bytearray(below.ljust(length, b"\0"))
+    first, last = at // image.cluster, -(-min(at + length, image.size) // image.cluster)
+    for number, cluster in enumerate(image.clusters(first, last), first):
         if cluster is not None:
-            at = number * image.cluster
-            whole[at : at + len(cluster)] = cluster
-    return bytes(whole[: image.size])
+            begin, end = max(at, number * image.cluster), min(at + length, (number + 1) * image.cluster)
+            whole[begin - at : end - at] = cluster[begin - number * image.cluster : end - number * image.cluster]
+    return bytes(whole)
 
 
 def digest(path: str | Path, form: str) -> str:

@@ -30,6 +30,8 @@ from guivm.errors import GuivmError
 
 _DEADLINE_S = 60.0
 NEVER = 1 << 30
+SAVING = "saving"
+"""Name of a file that tells, in the folder of images."""
 
 DONE, FAILED, KILLED = 0, 11, -int(signal.SIGKILL)
 
@@ -126,6 +128,7 @@ def _operate(uri: str, images_dir: Path, order: dict[str, Any]) -> int:
     connection = libvirt.open(uri)
     context = context_of(connection, images_dir)
     _set_traps(order["moment"])
+    _tell_of_save(images_dir)
     if order["slow"]:
         _pull_slowly()
     key = VmKey(context.host.id, order["uuid"])
@@ -147,7 +150,8 @@ def _operate(uri: str, images_dir: Path, order: dict[str, Any]) -> int:
 
 
 def _set_traps(moment: int) -> None:
-    """A moment is after a step, after a line of the journal, or after a call to libvirt that stops or moves a guest."""
+    """A moment is after a step, after the first line and the decisive line of the journal, or after a call to libvirt
+    that stops or moves a running guest."""
     count = itertools.count()
 
     def after(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,14 +165,23 @@ def _set_traps(moment: int) -> None:
 
     for owner, name in (
         (executing, "do"),
-        (Journal, "_append"),
-        (Journal, "end"),
+        (Journal, "decide"),
         (libvirt.virDomain, "suspend"),
         (libvirt.virDomain, "snapshotCreateXML"),
     ):
         setattr(owner, name, after(getattr(owner, name)))
-    begin = Journal.begin
-    Journal.begin = staticmethod(after(begin))  # type: ignore[method-assign,assignment]
+    Journal.begin = staticmethod(after(Journal.begin))  # type: ignore[method-assign]
+
+
+def _tell_of_save(folder: Path) -> None:
+    """Leave a file behind when libvirt is asked to write memory."""
+    real = libvirt.virDomain.saveFlags
+
+    def told(*args: Any) -> Any:
+        (folder / SAVING).touch()
+        return real(*args)
+
+    libvirt.virDomain.saveFlags = told
 
 
 def _pull_slowly() -> None:

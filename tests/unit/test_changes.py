@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from guivm.engine.options import catalogue
 from guivm.engine.options.changes import Baseline, changes, revert
 from guivm.engine.options.differences import canonical
+from guivm.engine.options.nic_modes import set_mode
 from guivm.engine.options.option import Choice, Number, Option, Resource, Size, Switch, Value
 from guivm.engine.options.phrase import Phrase
 from guivm.engine.options.values import Change, ChangeKind, Place
@@ -255,3 +256,23 @@ def test_a_baseline_answers_the_same_each_time(drafts: list[tuple[DomainXml, Dom
     for _, draft in drafts:
         assert baseline.changes(draft) == changes(base, draft)
     assert baseline.changes(drafts[0][1]) == changes(*drafts[0])
+
+
+def test_a_device_without_a_name_is_numbered_where_there_are_several() -> None:
+    base, draft = _edited()
+    draft.devices.rngs.clear()
+    base.devices.rngs.clear()
+    base.devices.rngs.add().model = "virtio"
+    assert [str(change.device) for change in changes(base, draft)] == ["Random number source"]
+    base.devices.rngs.add().model = "virtio"
+    draft.devices.rngs.add().model = "virtio"
+    (change,) = changes(base, draft)
+    assert str(change.device) in ("Random number source 1", "Random number source 2")
+
+
+def test_a_connection_is_told_in_words() -> None:
+    base, draft = _edited()
+    for domain, value in ((base, "network:default"), (draft, "direct:eth0:bridge")):
+        set_mode(domain.devices.interfaces[0], value)
+    (change,) = (found for found in changes(base, draft) if found.place.option == "mode")
+    assert (change.old, change.new) == ("Virtual network “default”", "Macvtap on eth0 (bridge)")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from guivm.engine.options import display, listening, network, pci_devices, peripherals, storage, video
 from guivm.engine.options.devices import free_mac, letters, with_present
+from guivm.engine.options.facts import HostFacts
 from guivm.engine.options.nic_modes import get_mode, mode_items, set_mode
 from guivm.engine.options.option import Choice, Resource, Situation, Value
 from guivm.engine.options.pci_devices import iommu_words, pci_items
@@ -482,3 +483,15 @@ def test_usb_cannot_be_switched_off_while_it_is_used() -> None:
     controllers = _resource("controller").nodes(situation.domain)
     index = next(index for index, each in enumerate(controllers) if each.type == "usb")
     assert _items(situation, "controller", index, "model")["none"]
+
+
+@pytest.mark.parametrize(
+    ("version", "there", "word"),
+    [("9.1.0", False, "lacks"), ("9.1.0", True, ""), ("9.1.0", None, ""), ("9.0.0", True, "9.1")],
+)
+def test_passt_is_offered_where_it_can_be(version: str, there: bool | None, word: str) -> None:
+    known = HostFacts(samples.capabilities(libvirt_version=version), has_passt=there)
+    situation = Situation(known, DomainXml.parse(samples.RICH))
+    _set(situation, "nic", 0, "mode", "user")
+    refusal = _items(situation, "nic", 0, "backend")["passt"]
+    assert word in refusal if word else not refusal

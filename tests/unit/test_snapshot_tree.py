@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,6 +37,7 @@ def snapshot(name: str, parent: str | None = None) -> BranchSnapshot:
         vm_state=VmState.PAUSED,
         pause_s=0.25,
         has_picture=True,
+        scheduled=parent is not None,
     )
 
 
@@ -61,9 +64,41 @@ def changed(change: Callable[[dict[str, object]], object]) -> str:
 
 def test_what_is_written_is_read_again() -> None:
     assert BranchTree.from_json(tree().to_json()) == tree()
-    records = BranchTree(UUID, internal=(InternalRecord("exact  name", "title", "notes", 0.5, has_picture=True),))
-    assert BranchTree.from_json(records.to_json()) == records
+    records = (
+        InternalRecord("exact  name", "title", "notes", 0.5, has_picture=True),
+        InternalRecord("by a timer", scheduled=True),
+    )
+    inside = BranchTree(UUID, internal=records)
+    assert BranchTree.from_json(inside.to_json()) == inside
     assert BranchTree.from_json(BranchTree(UUID, is_template=True).to_json()).is_template
+
+
+def as_version_1(text: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(text)
+    value["version"] = 1
+    for each in (*value["snapshots"], *value["internal"]):
+        del each["scheduled"]
+    return value
+
+
+def test_what_an_older_version_wrote_is_read_as_taken_by_a_person() -> None:
+    read = BranchTree.from_json(json.dumps(as_version_1(tree().to_json())))
+    assert read == replace(tree(), snapshots=tuple(replace(s, scheduled=False) for s in tree().snapshots))
+    inside = BranchTree(UUID, internal=(InternalRecord("a", scheduled=True),))
+    read = BranchTree.from_json(json.dumps(as_version_1(inside.to_json())))
+    assert read.internal == (InternalRecord("a"),)
+
+
+@pytest.mark.parametrize("kind", ["snapshots", "internal"])
+def test_a_version_has_exactly_its_own_fields(kind: str) -> None:
+    trees = {"snapshots": tree(), "internal": BranchTree(UUID, internal=(InternalRecord("a"),))}
+    older = as_version_1(trees[kind].to_json())
+    older[kind][0]["scheduled"] = True
+    newer = json.loads(trees[kind].to_json())
+    del newer[kind][0]["scheduled"]
+    for value in (older, newer):
+        with pytest.raises(ValueError, match="other fields"):
+            BranchTree.from_json(json.dumps(value))
 
 
 def test_equal_definitions_are_stored_once() -> None:
@@ -82,7 +117,9 @@ def test_names_that_are_no_unicode_survive() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda t: t.update(version=2),
+        lambda t: t.update(version=3),
+        lambda t: t.update(version=0),
+        lambda t: t.update(version=1),
         lambda t: t.update(version=True),
         lambda t: t.update(extra=1),
         lambda t: t.pop("internal"),
@@ -105,6 +142,7 @@ def test_names_that_are_no_unicode_survive() -> None:
         lambda t: t["snapshots"][0].update(definition=99),
         lambda t: t["snapshots"][0].update(definition=-1),
         lambda t: t["snapshots"][0].update(vm_state="dreaming"),
+        lambda t: t["snapshots"][0].update(scheduled=1),
         lambda t: t["snapshots"][0].update(nvram="relative"),
         lambda t: t["snapshots"][0].update(nvram="/s/../etc/passwd"),
         lambda t: t["snapshots"][0].update(tpm="//s"),
@@ -119,7 +157,9 @@ def test_names_that_are_no_unicode_survive() -> None:
         lambda t: t["undo"]["files"][0]["image"].update(virtual_bytes=-1),
         lambda t: t["undo"]["files"][0]["image"].update(virtual_bytes=1.5),
         lambda t: t["undo"]["needs"].append("x"),
-        lambda t: t["internal"].append({"name": "a", "title": "", "notes": "", "pause_s": None, "has_picture": False}),
+        lambda t: t["internal"].append(
+            {"name": "a", "title": "", "notes": "", "pause_s": None, "has_picture": False, "scheduled": False}
+        ),
     ],
 )
 def test_anything_else_is_refused(change: Callable[[dict[str, object]], object]) -> None:

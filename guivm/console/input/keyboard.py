@@ -29,18 +29,17 @@ class HostKey:
 
     label: str
     code: int
-    qt_key: Qt.Key
 
 
 HOST_KEYS: dict[str, HostKey] = {
-    "Control_R": HostKey(_N("HostKey", "Right Ctrl"), 97, Qt.Key.Key_Control),
-    "Control_L": HostKey(_N("HostKey", "Left Ctrl"), 29, Qt.Key.Key_Control),
-    "Alt_R": HostKey(_N("HostKey", "Right Alt"), 100, Qt.Key.Key_AltGr),
-    "Super_L": HostKey(_N("HostKey", "Left Super"), 125, Qt.Key.Key_Super_L),
-    "Super_R": HostKey(_N("HostKey", "Right Super"), 126, Qt.Key.Key_Super_R),
-    "Menu": HostKey(_N("HostKey", "Menu"), 127, Qt.Key.Key_Menu),
-    "Scroll_Lock": HostKey(_N("HostKey", "Scroll Lock"), 70, Qt.Key.Key_ScrollLock),
-    "Pause": HostKey(_N("HostKey", "Pause"), 119, Qt.Key.Key_Pause),
+    "Control_R": HostKey(_N("HostKey", "Right Ctrl"), 97),
+    "Control_L": HostKey(_N("HostKey", "Left Ctrl"), 29),
+    "Alt_R": HostKey(_N("HostKey", "Right Alt"), 100),
+    "Super_L": HostKey(_N("HostKey", "Left Super"), 125),
+    "Super_R": HostKey(_N("HostKey", "Right Super"), 126),
+    "Menu": HostKey(_N("HostKey", "Menu"), 127),
+    "Scroll_Lock": HostKey(_N("HostKey", "Scroll Lock"), 70),
+    "Pause": HostKey(_N("HostKey", "Pause"), 119),
 }
 """By the name that the settings keep (X11's keysym names)."""
 

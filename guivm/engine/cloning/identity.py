@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from guivm.engine.cloning.marks import disposable_folders
 from guivm.engine.libvirt_errors import is_connection_lost, text_of
+from guivm.engine.types import VmKey
 from guivm.engine.xml.document import NAMESPACES, XmlError
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.metadata import bare_text
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import libvirt
 
     from guivm.engine.context import HandlerContext
-    from guivm.engine.types import VmKey
 
 _log = logging.getLogger(__name__)
 
@@ -266,6 +266,22 @@ def reset_if_due(context: HandlerContext, key: VmKey) -> Reset | None:
     left = run_script(agent, host_name)
     _forget(domain)
     return Reset(host_name, left)
+
+
+def reset_all_due(context: HandlerContext) -> None:
+    """For guests whose agents answered before anybody listened. Raises libvirtError when the host is lost."""
+    import libvirt
+
+    if context.connection.getType() != "QEMU":
+        return
+    for domain in context.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        try:
+            reset_if_due(context, VmKey(context.host.id, str(domain.UUIDString())))
+        except libvirt.libvirtError as error:
+            if is_connection_lost(error):
+                raise
+        except GuivmError as error:
+            _log.warning("the identity of a guest: %s %s", error, error.details)
 
 
 class Agent:

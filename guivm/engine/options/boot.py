@@ -25,7 +25,7 @@ from guivm.engine.xml.disk import Disk
 from guivm.engine.xml.domain import DomainXml
 from guivm.engine.xml.interface import Interface
 
-_KINDS = ("hd", "cdrom", "network", "fd")
+_KIND_WORDS = {"hd": N("disk"), "cdrom": N("CD"), "network": N("network"), "fd": N("floppy")}
 
 
 def bootable_devices(domain: DomainXml) -> tuple[tuple[str, BootableDevice], ...]:
@@ -57,7 +57,7 @@ def set_boot_order(domain: DomainXml, words: Sequence[str]) -> None:
     lowered = [word.lower() for word in words]
     if len(set(lowered)) != len(lowered):
         raise ValueError(N("A device stands in the boot order twice."))
-    kinds = bool(lowered) and all(word in _KINDS for word in lowered)
+    kinds = bool(lowered) and all(word in _KIND_WORDS for word in lowered)
     unknown = [word for word in lowered if word not in devices and not kinds]
     if unknown:
         raise ValueError(f"There is no device “{unknown[0]}” to boot; there are: {', '.join(devices) or 'none'}.")
@@ -96,12 +96,16 @@ def describe_device(device: BootableDevice) -> str:
     return N("network") if isinstance(device, Interface) else N("host device")
 
 
+def kind_words(domain: DomainXml) -> list[str]:
+    """The kinds that the order names, in a person's words: "disk", "CD"."""
+    return [_KIND_WORDS.get(entry.dev or "", entry.dev or "") for entry in domain.os.boot_devices]
+
+
 def _summary(_situation: Situation, domain: DomainXml) -> str:
     if domain.os.kernel:
         return N("a Linux kernel of the host")
     by_word = dict(bootable_devices(domain))
-    words = {"hd": N("disk"), "cdrom": N("CD"), "network": N("network"), "fd": N("floppy")}
-    order = [describe_device(by_word[w]) if w in by_word else words.get(w, w) for w in boot_order(domain)]
+    order = [describe_device(by_word[w]) if w in by_word else _KIND_WORDS.get(w, w) for w in boot_order(domain)]
     return ", ".join(dict.fromkeys(order)) or N("the firmware's own order")
 
 

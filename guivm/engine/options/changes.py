@@ -86,13 +86,6 @@ class _Entry:
     differences: tuple[Difference, ...]
 
 
-def _numbered(part: Part) -> Phrase:
-    """A device among others of its kind: one without a name of its own is told by its number."""
-    if not part.resource.is_device or part.resource.name is not None:
-        return part.name
-    return Phrase("{} " + (part.identity or str(part.index + 1)), part.name).cleaned()
-
-
 class _Side:
     """The parts of one document, found by their elements."""
 
@@ -106,6 +99,14 @@ class _Side:
             element = part.node.find()
             if element is not None and part.resource.is_device:
                 self._by_element.setdefault(element, part)
+
+    def title(self, part: Part) -> Phrase:
+        """A device among others of its kind: one without a name of its own is told by its number."""
+        if not part.resource.is_device or part.resource.name is not None:
+            return part.name
+        is_only = sum(other.resource is part.resource for other in self.parts) < 2
+        mark = part.identity or ("" if is_only else str(part.index + 1))
+        return Phrase(f"{{}} {mark}" if mark else "{}", part.name).cleaned()
 
     def part_of(self, node: XmlNode) -> Part | None:
         element = node.find()
@@ -231,7 +232,7 @@ class _Reading:
         return Change(
             candidate.after.place(option.id),
             ChangeKind.CHANGED,
-            _numbered(candidate.after),
+            self._after.title(candidate.after),
             option.label,
             show(option, candidate.old, self._before.situation, candidate.before.node),
             show(option, candidate.new, self._after.situation, candidate.after.node),
@@ -258,7 +259,7 @@ class _Reading:
         else:
             words = clean_line(part.resource.summary(side.situation, part.node), _LIMIT)
             old, new = ("", words) if is_new else (words, "")
-            change = Change(part.place(), kind, _numbered(part), "", old, new)
+            change = Change(part.place(), kind, side.title(part), "", old, new)
         return _Entry(change, (difference,))
 
     def _raw(self, difference: Difference) -> _Entry:
@@ -272,7 +273,7 @@ class _Reading:
             where = where.partition("].")[2] if where.startswith("devices.") else where
         label = clean_line(where.replace("_", " "), _LIMIT)
         if part is not None:
-            place, name = part.place(where), _numbered(part)
+            place, name = part.place(where), self._after.title(part)
         else:
             home = _HOMES.get(where.split(".")[0].split("[")[0], "system")
             device = difference.where.split(".")[1] if difference.owner is not None else ""

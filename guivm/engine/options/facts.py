@@ -140,6 +140,7 @@ class HostFacts:
     secrets: tuple[tuple[str, str], ...] = ()  # UUID and what for
     is_local: bool = True  # files and devices named here are on this computer
     is_session: bool = False  # an ordinary user's engine: no bridges of its own, no networks
+    has_passt: bool | None = None  # the program that carries a user-mode network; None: not known
     on_shutdown: OnHostShutdown | None = None  # None: not known
     unknown: tuple[tuple[str, str], ...] = field(default=())
 

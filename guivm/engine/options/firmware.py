@@ -6,13 +6,19 @@ import re
 from collections.abc import Sequence
 
 from guivm.engine.options.option import Item, N, Situation, Value
+from guivm.engine.xml.boot import Os
 from guivm.engine.xml.device import Device
 from guivm.engine.xml.document import element_children
 from guivm.engine.xml.domain import DomainXml
+from guivm.engine.xml.fields import declared
+from guivm.engine.xml.properties import Property
 
 UEFI = "uefi"
 SECURE = "uefi-secure"
 CUSTOM = "custom"
+
+FIRMWARE_FILES = ("loader", "nvram")
+"""How the properties of ``DomainXml.os`` begin that tell of them."""
 
 FIRMWARE_WORDS = {
     "bios": N("BIOS"),
@@ -69,6 +75,23 @@ def set_firmware(domain: DomainXml, value: Value | None) -> None:
         for name in ("enrolled-keys", "secure-boot"):
             feature = os.firmware_features.add()
             feature.name, feature.enabled = name, word == SECURE
+
+
+def forget_chosen_files(stored: DomainXml, asked: DomainXml) -> None:
+    """Take out of a ``stored`` definition what libvirt itself chose for the UEFI that was ``asked`` for.
+
+    From 9.2 on it writes the files, the features and SMM into the definition at once.
+    """
+    if stored.os.firmware != "efi" or asked.os.firmware != "efi":
+        return
+    files = [name for name, field in declared(Os) if isinstance(field, Property) and name.startswith(FIRMWARE_FILES)]
+    for name in files:
+        if getattr(asked.os, name) is None:
+            setattr(stored.os, name, None)
+    if not asked.os.firmware_features:
+        stored.os.firmware_features.clear()
+    if asked.features.smm is None:
+        stored.features.smm = None
 
 
 def firmware_items(situation: Situation, domain: DomainXml) -> Sequence[Item]:

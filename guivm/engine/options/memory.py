@@ -235,7 +235,7 @@ MEMORY: Resource[DomainXml] = Resource(
         ),
         Option(
             "current",
-            N("Of that now"),
+            N("In use now"),
             N(
                 "A balloon in the guest takes up the rest and hands it back to the host, also while it runs; a guest "
                 "that is left too little swaps or stops programs."

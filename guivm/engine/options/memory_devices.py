@@ -249,7 +249,7 @@ DIMM: Resource[MemoryDevice] = Resource(
         ),
         Option(
             "requested",
-            N("Of that now"),
+            N("In use now"),
             N("How much of a virtio-mem module the guest has; it can change while the machine runs."),
             Size(SizeUnit.KIB),
             *stored(MemoryDevice.requested_kib),

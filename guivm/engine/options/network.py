@@ -116,7 +116,10 @@ def _set_backend(nic: Interface, value: Value | None) -> None:
 
 
 def _backend_refusal(situation: Situation, _nic: Interface, _backend: str) -> str:
-    return since(situation, 9, 1, N("It needs libvirt 9.1, and the program passt on the host."))
+    too_old = since(situation, 9, 1, N("It needs libvirt 9.1, and the program passt on the host."))
+    if too_old or situation.facts.has_passt is not False:
+        return too_old
+    return N("The host lacks the program passt; install it there.")
 
 
 _BACKENDS = (
@@ -170,7 +173,11 @@ _OPTIONS: tuple[Option[Interface], ...] = (
             "Where its packets go: user mode and NAT hide the guest behind the host, a bridge or macvtap puts it on "
             "your network for all to see."
         ),
-        Custom("nic-mode", "user, network:NAME, bridge:NAME, direct:CARD:bridge, hostdev:ADDRESS, none"),
+        Custom(
+            "nic-mode",
+            "user, network:NAME, bridge:NAME, direct:CARD:bridge, hostdev:ADDRESS, none",
+            words=nic_modes.connection_words,
+        ),
         nic_modes.get_mode,
         nic_modes.set_mode,
         live=True,

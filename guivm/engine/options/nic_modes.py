@@ -169,13 +169,35 @@ def mode_words(situation: Situation, nic: Interface) -> str:
         case "bridge":
             return f"Bridge {nic.source_bridge or ''}".strip()
         case "direct":
-            return f"macvtap on {nic.source_dev or '?'}"
+            return f"Macvtap on {nic.source_dev or '?'}"
         case "hostdev":
             return f"Device of the host {nic.source_node.host_device.pci}".strip()
         case "vhostuser":
             return "vhost-user"
         case other:
             return other or N("unknown")
+
+
+def connection_words(text: str) -> str:
+    """A text of :func:`get_mode` for a list of changes; what the host knows of a network is not asked."""
+    kind, _, rest = text.partition(":")
+    match kind:
+        case "user":
+            return N("User mode (NAT)")
+        case "none":
+            return N("Not connected")
+        case "network":
+            return f"{N('Virtual network')} “{rest}”"
+        case "bridge":
+            return f"Bridge {rest}".strip()
+        case "direct":
+            card, _, mode = rest.partition(":")
+            return f"Macvtap on {card or '?'}" + (f" ({mode})" if mode else "")
+        case "hostdev" if rest:
+            return f"Device of the host {rest}"
+        case "vhostuser":
+            return "vhost-user"
+    return text
 
 
 def mode_items(situation: Situation, nic: Interface) -> Sequence[Item]:
@@ -238,10 +260,10 @@ def _macvtap_items(situation: Situation, refusal: str) -> list[Item]:
     found = [
         Item(
             f"direct:{card.name}:bridge",
-            f"macvtap on {card.name}",
+            f"Macvtap on {card.name}",
             note,
             refusal or (wireless if card.is_wireless else ""),
         )
         for card in cards
     ]
-    return found or [Item("direct:", "macvtap", note, refusal or N("This host has no network card for it."))]
+    return found or [Item("direct:", N("Macvtap"), note, refusal or N("This host has no network card for it."))]

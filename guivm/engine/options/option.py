@@ -126,12 +126,13 @@ class HostPath:
 class Custom:
     """A widget of its own in the window, found there by this name; on the command line a text, which ``form`` shows.
 
-    ``labels``: words for single values, in lists of changes.
+    ``labels``: words for single values, in lists of changes; ``words`` finds them for all others.
     """
 
     name: str
     form: str = ""  # 'user, network:NAME'
     labels: tuple[tuple[str, str], ...] = ()
+    words: Callable[[str], str] | None = None
 
 
 Editor: TypeAlias = Switch | Choice | Number | Size | Line | Block | Secret | HostPath | Custom

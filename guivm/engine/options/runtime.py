@@ -1,13 +1,14 @@
 """What libvirt fills in when a VM starts: in its live XML and not in its definition, and no change that waits.
 
-Seen in what libvirt 9.0 answers for running QEMU guests (dumpxml against dumpxml --inactive).
+Seen in what libvirt 9.0 answers for running QEMU guests (dumpxml against dumpxml --inactive), and for firmware in what
+11.3 does: it fills in the files and features it chose as soon as the VM is defined.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from guivm.engine.options.firmware import has_secure_boot
+from guivm.engine.options.firmware import FIRMWARE_FILES, has_secure_boot
 from guivm.engine.xml.boot import FirmwareFeature
 from guivm.engine.xml.chardev import CharLine, CharSource
 from guivm.engine.xml.disk import Disk
@@ -59,7 +60,11 @@ def is_filled_in(
     if where == "current_memory_kib":
         return defined_value is None and live_value == live_domain.memory_kib
     if where.startswith("os."):
+        if live_value is None and _is_chosen_with_firmware(name, domain):
+            return True
         return _is_firmware(name, is_open, live_domain, domain)
+    if where == "features.smm" and live_value is None and domain.os.firmware == "efi":
+        return has_secure_boot(domain)  # needs it, and libvirt from 9.2 on says so
     if where.startswith("cpu."):
         return _is_worked_out(where, name, live_value, defined_value, live_domain, domain)
     if ".backing_store" in where or where.endswith(("source.index", "mirror.index")):
@@ -100,10 +105,15 @@ def _policy(node: XmlNode) -> str:
 # --- firmware ---------------------------------------------------------------------------------------------
 
 
+def _is_chosen_with_firmware(name: str, domain: DomainXml) -> bool:
+    """A UEFI that waits stands in a definition of libvirt 9.2 and later with the files it will have."""
+    return domain.os.firmware == "efi" and name.startswith(FIRMWARE_FILES)
+
+
 def _is_firmware(name: str, is_open: bool, live_domain: DomainXml, domain: DomainXml) -> bool:
     """A firmware that libvirt was to choose stands in the live XML as the files it chose."""
     live, defined = live_domain.os, domain.os
-    if not (name == "firmware" or name.startswith(("loader", "nvram"))):
+    if not (name == "firmware" or name.startswith(FIRMWARE_FILES)):
         return False
     if live.uses_uefi != defined.uses_uefi:
         return not live.uses_uefi and defined.firmware == "bios"

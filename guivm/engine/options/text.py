@@ -48,7 +48,8 @@ def show(
         if label:
             return clean_line(label, _LIMIT)
     if isinstance(option.editor, Custom) and situation is not None and value is not None:
-        value = dict(option.editor.labels).get(str(value), value)
+        in_words = option.editor.words
+        value = dict(option.editor.labels).get(str(value), in_words(str(value)) if in_words is not None else value)
     if value is None:
         return _default_words(option)
     match option.editor:

@@ -127,7 +127,7 @@ def apply_settings(context: HandlerContext, request: ApplySettings) -> AppliedSe
     domain = context.domain(request.key)
     xml = definition_of(domain)
     live_now = started_document(domain, xml)
-    outcomes = _outcomes(request.base, xml, live_now, refusals, tried=bool(live_xml) and request.live)
+    outcomes = _outcomes(request.base, wanted, xml, live_now, refusals, tried=bool(live_xml) and request.live)
     if request.autostart is not None and request.autostart != autostart_was and persistent:
         outcomes = (*outcomes, _autostart_outcome(request.autostart))
     return AppliedSettings(outcomes, xml, live_now)
@@ -327,11 +327,16 @@ def _name(domain: libvirt.virDomain) -> str:
 # --- what became of it ------------------------------------------------------------------------------------
 
 
-def _outcomes(base: str, xml: str, live_xml: str, refusals: list[_Refusal], *, tried: bool) -> tuple[Outcome, ...]:
-    """What the running VM has now decides, not what was tried."""
+def _outcomes(
+    base: str, wanted: str, xml: str, live_xml: str, refusals: list[_Refusal], *, tried: bool
+) -> tuple[Outcome, ...]:
+    """What the running VM has now decides, not what was tried. ``xml``: what libvirt made of ``wanted``."""
     from guivm.engine.options.changes import changes
+    from guivm.engine.options.firmware import forget_chosen_files
 
-    made = changes(parsed(base), parsed(xml))
+    stored = parsed(xml)
+    forget_chosen_files(stored, parsed(wanted))
+    made = changes(parsed(base), stored)
     if not live_xml:
         return tuple(Outcome(change, Reach.NEXT_START) for change in made)
     pending = {change.place for change in changes(parsed(live_xml), parsed(xml))}

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_COMPARED_MODELS = 200
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # a system daemon's, as systemd sets it
 _VirtKey = tuple[str, str, str, str]  # emulator, architecture, machine, type
 
 
@@ -155,6 +156,7 @@ def _gather(context: HandlerContext, cache: FactsCache, key: _VirtKey, asker: _A
         ksm_running=asker.ask("ksm_running", lambda: _ksm(context), None),
         secrets=asker.ask("secrets", lambda: _secrets(connection), ()),
         is_session=is_session(context),
+        has_passt=_has_passt() if _is_here(context) else None,
         on_shutdown=_on_shutdown(context, facts.capabilities.libvirt_version),
     )
     return replace(facts, unknown=tuple(asker.unknown.items()))
@@ -245,6 +247,14 @@ def read_network_facts(context: HandlerContext, request: ReadNetworkFacts) -> tu
         for key, (at_s, known) in cache.gathered.items():
             cache.gathered[key] = at_s, replace(known, networks=networks)
     return networks
+
+
+def _has_passt() -> bool:
+    """libvirt takes it from its PATH (src/qemu/qemu_passt.c); its capabilities do not tell whether it is there."""
+    import os
+    import shutil
+
+    return shutil.which("passt", path=f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}") is not None
 
 
 def _address(ip: Element) -> str:

@@ -191,6 +191,7 @@ def _info(each: BranchSnapshot) -> SnapshotInfo:
         size_bytes=_held_bytes(each),
         pause_s=each.pause_s,
         has_picture=each.has_picture,
+        scheduled=each.scheduled,
         cannot_restore=refusal,
     )
 
@@ -272,13 +273,23 @@ def _gone(kept: BranchTree) -> tuple[str, ...]:
 # --- doing ------------------------------------------------------------------------------------------------
 
 
-def take(context: HandlerContext, key: VmKey, title: str, notes: str, *, memory: bool, quiesce: bool) -> TakenSnapshot:
+def take(
+    context: HandlerContext,
+    key: VmKey,
+    title: str,
+    notes: str,
+    *,
+    memory: bool,
+    quiesce: bool,
+    scheduled: bool = False,
+) -> TakenSnapshot:
     """Raises GuivmError; then there is no new snapshot."""
     with held(context, key, title) as folder:
         seen = read_situation(context, key)
         picture = pictures.grab(context, key) if seen.runs else b""
         new = _new(seen, title, notes, memory=memory, quiesce=quiesce)
-        new = replace(new, has_picture=pictures.keep(folder, new.id, picture))
+        has_picture = pictures.keep(folder, new.id, picture)
+        new = replace(new, has_picture=has_picture, scheduled=scheduled)
         try:
             run = perform(context, key, folder, seen.name, _planned_take(look(context, seen), new))
         except BaseException:
@@ -352,8 +363,14 @@ def edit(context: HandlerContext, key: VmKey, snapshot: SnapshotId, title: str, 
         kept = store.load(context.images_dir, key.uuid)
         if kept is None or kept.find(snapshot) is None:
             raise OperationError("There is no such snapshot any more.", advice="Look at the list again.")
-        changed = tuple(replace(s, title=title, notes=notes) if s.id == snapshot else s for s in kept.snapshots)
+        changed = tuple(_edited(s, title, notes) if s.id == snapshot else s for s in kept.snapshots)
         try:
             store.save(folder, replace(kept, snapshots=changed))
         except OSError as error:
             raise OperationError("The title could not be stored.", details=str(error)) from error
+
+
+def _edited(each: BranchSnapshot, title: str, notes: str) -> BranchSnapshot:
+    """What a person has named is that person's from then on: no policy deletes it."""
+    as_it_was = (each.title, each.notes) == (title, notes)
+    return replace(each, title=title, notes=notes, scheduled=each.scheduled and as_it_was)

@@ -80,8 +80,8 @@ def pull(run: Run, step: steps.Pull, share: Share) -> None:
     """Again: done when the header names the new base, which it does only when all is copied.
 
     That takes ``-t writethrough``. Without it qemu-img names the new base in the header while the tables that say where
-    the copied data is are still in its memory: ended at that moment, it leaves an image that reads zeros. Seen with QEMU
-    7.2, in 3 of about 130 runs that were ended at random.
+    the copied data is are still in its memory: ended at that moment, it leaves an image that reads zeros. Seen with
+    QEMU 7.2, in 3 of about 130 runs that were ended at random.
     """
     if read_image(step.path, step.format).backing == step.backing:
         return

@@ -55,3 +55,4 @@ class NewSnapshot:
     memory: bool = False
     quiesce: bool = False
     has_picture: bool = False
+    scheduled: bool = False

@@ -54,8 +54,16 @@ def take_snapshot(context: HandlerContext, request: TakeSnapshot) -> TakenSnapsh
     notes = clean_block(request.notes, NOTES_LIMIT)
     seen = read_situation(context, request.key)
     if _mode_to_change(seen) is SnapshotMode.BRANCH:
-        return branches.take(context, request.key, title, notes, memory=request.memory, quiesce=request.quiesce)
-    return internal.take(context, request.key, title, notes, memory=request.memory)
+        return branches.take(
+            context,
+            request.key,
+            title,
+            notes,
+            memory=request.memory,
+            quiesce=request.quiesce,
+            scheduled=request.scheduled,
+        )
+    return internal.take(context, request.key, title, notes, memory=request.memory, scheduled=request.scheduled)
 
 
 def restore_snapshot(context: HandlerContext, request: RestoreSnapshot) -> RestoredSnapshot:

@@ -98,6 +98,7 @@ def _info(
         size_bytes=size,
         pause_s=None if record is None else record.pause_s,
         has_picture=record is not None and record.has_picture,
+        scheduled=record is not None and record.scheduled,
         cannot_restore=refusal,
         cannot_delete=refusal,
     )
@@ -185,7 +186,7 @@ def take_plan(context: HandlerContext, seen: Situation, request: TakeSnapshot) -
         refusal = seen.choice.only_memory
     if refusal:
         return replace(shown, refused=refusal)
-    needed = _memory_bytes(seen) if seen.runs else 0
+    needed = memory_bytes(seen) if seen.runs else 0
     shown = replace(
         shown,
         effects=_changed_images(seen, needed),
@@ -205,7 +206,7 @@ def restore_plan(context: HandlerContext, seen: Situation, request: RestoreSnaps
     refusal = why_not_usable(found) or why_not_take(seen)
     if refusal:
         return replace(shown, refused=refusal)
-    needed = _memory_bytes(seen) if seen.runs else 0
+    needed = memory_bytes(seen) if seen.runs else 0
     loses = ["What is in memory now: the virtual machine is ended."] if seen.runs and not request.keep_title else []
     if not request.keep_title:
         loses.append("All that was written since, once Undo is no longer offered: with the next restore.")
@@ -271,7 +272,7 @@ def _changed_images(seen: Situation, needed: int) -> tuple[FileEffect, ...]:
     )
 
 
-def _memory_bytes(seen: Situation) -> int:
+def memory_bytes(seen: Situation) -> int:
     """At most: pages that are all zero take no room."""
     document = DomainXml.parse(seen.live_xml or seen.xml)
     return (document.memory_kib or 0) * 1024 + _DEVICES_BYTES
@@ -335,7 +336,9 @@ def _unless_needed_by_others(context: HandlerContext, seen: Situation, shown: Op
 # --- doing ------------------------------------------------------------------------------------------------
 
 
-def take(context: HandlerContext, key: VmKey, title: str, notes: str, *, memory: bool) -> TakenSnapshot:
+def take(
+    context: HandlerContext, key: VmKey, title: str, notes: str, *, memory: bool, scheduled: bool = False
+) -> TakenSnapshot:
     """Raises GuivmError or libvirtError; then there is no new snapshot."""
     folder = _folder(context, key)
     with journal.locked(folder, title):
@@ -346,7 +349,7 @@ def take(context: HandlerContext, key: VmKey, title: str, notes: str, *, memory:
         name = free_name(title, {each.name for each in seen.snapshots})
         pause_s = _create(context.domain(key), name, notes)
         has_picture = pictures.keep(folder, SnapshotId(name), picture)
-        _remember(context, seen, InternalRecord(name, title, "", pause_s or None, has_picture))
+        _remember(context, seen, InternalRecord(name, title, "", pause_s or None, has_picture, scheduled))
     return TakenSnapshot(SnapshotId(name), title, pause_s)
 
 
@@ -418,8 +421,9 @@ def edit(context: HandlerContext, key: VmKey, snapshot: SnapshotId, title: str, 
             if seen.current == found.name:
                 flags |= libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
             context.domain(key).snapshotCreateXML(libvirt_snapshots.with_description(found.xml, notes), flags)
-        record = None if seen.tree is None else seen.tree.record(found.name)
-        _remember(context, seen, replace(record or InternalRecord(found.name), title=title))
+        record = (None if seen.tree is None else seen.tree.record(found.name)) or InternalRecord(found.name)
+        as_it_was = (record.title, found.notes) == (title, notes)
+        _remember(context, seen, replace(record, title=title, scheduled=record.scheduled and as_it_was))
 
 
 def _create(domain: libvirt.virDomain, name: str, notes: str) -> float:

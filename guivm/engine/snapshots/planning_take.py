@@ -99,6 +99,7 @@ def kept_snapshot(draft: Draft, new: NewSnapshot) -> BranchSnapshot:
         memory_definition=env.live_definition if new.memory else "",
         vm_state=env.vm_state,
         has_picture=new.has_picture,
+        scheduled=new.scheduled,
     )
 
 

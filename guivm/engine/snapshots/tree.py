@@ -19,7 +19,7 @@ from guivm.engine.snapshots.values import SnapshotId
 from guivm.engine.types import VmState
 from guivm.text import clean_block, clean_line
 
-VERSION = 1
+VERSION = 2  # 1 knew no snapshots taken by a policy
 
 MAX_CHARACTERS = 64 << 20
 MAX_SNAPSHOTS = 20_000
@@ -55,6 +55,7 @@ class BranchSnapshot:
     vm_state: VmState = VmState.OFF
     pause_s: float | None = None
     has_picture: bool = False
+    scheduled: bool = False  # taken by the VM's policy, and given no title or notes by a person since
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -90,6 +91,7 @@ class InternalRecord:
     notes: str = ""
     pause_s: float | None = None
     has_picture: bool = False
+    scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,7 @@ class BranchTree:
                         "notes": r.notes,
                         "pause_s": r.pause_s,
                         "has_picture": r.has_picture,
+                        "scheduled": r.scheduled,
                     }
                     for r in self.internal
                 ],
@@ -232,16 +235,17 @@ class BranchTree:
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
         top = _Fields(value, "version uuid vm_name current is_template snapshots internal undo definitions")
-        if top.whole("version") != VERSION:
+        version = top.whole("version")
+        if not 1 <= version <= VERSION:
             raise ValueError("it is of another version")
         definitions = tuple(_is_text(d, MAX_CHARACTERS) for d in top.items("definitions", 2 * MAX_SNAPSHOTS + 2))
         tree = cls(
             uuid=_match(_UUID, top.text("uuid", 36)),
             vm_name=clean_line(top.text("vm_name", 1000)),
-            snapshots=tuple(_snapshot(v, definitions) for v in top.items("snapshots", MAX_SNAPSHOTS)),
+            snapshots=tuple(_snapshot(v, definitions, version) for v in top.items("snapshots", MAX_SNAPSHOTS)),
             current=top.id_or_none("current"),
             is_template=top.flag("is_template"),
-            internal=tuple(_record(v) for v in top.items("internal", MAX_SNAPSHOTS)),
+            internal=tuple(_record(v, version) for v in top.items("internal", MAX_SNAPSHOTS)),
             undo=None if top.get("undo") is None else _receipt(top.get("undo"), definitions),
         )
         _check(tree)
@@ -284,6 +288,7 @@ def _snapshot_value(s: BranchSnapshot, definition: int, memory_definition: int) 
         "vm_state": s.vm_state.value,
         "pause_s": s.pause_s,
         "has_picture": s.has_picture,
+        "scheduled": s.scheduled,
     }
 
 
@@ -417,11 +422,11 @@ def _match(pattern: re.Pattern[str], text: str) -> str:
     return text
 
 
-def _snapshot(value: object, definitions: tuple[str, ...]) -> BranchSnapshot:
+def _snapshot(value: object, definitions: tuple[str, ...], version: int) -> BranchSnapshot:
     fields = _Fields(
         value,
         "id parent title notes taken_s definition disks nvram tpm memory memory_definition"
-        " vm_state pause_s has_picture",
+        " vm_state pause_s has_picture" + _since_2(version),
     )
     return BranchSnapshot(
         id=fields.id("id"),
@@ -438,7 +443,12 @@ def _snapshot(value: object, definitions: tuple[str, ...]) -> BranchSnapshot:
         vm_state=VmState(fields.text("vm_state", 40)),
         pause_s=fields.seconds_or_none("pause_s"),
         has_picture=fields.flag("has_picture"),
+        scheduled=version >= 2 and fields.flag("scheduled"),
     )
+
+
+def _since_2(version: int) -> str:
+    return " scheduled" if version >= 2 else ""
 
 
 def _disk(value: object) -> HeldDisk:
@@ -446,14 +456,15 @@ def _disk(value: object) -> HeldDisk:
     return HeldDisk(clean_line(fields.text("target", 200)), fields.path("path"), fields.flag("written"))
 
 
-def _record(value: object) -> InternalRecord:
-    fields = _Fields(value, "name title notes pause_s has_picture")
+def _record(value: object, version: int) -> InternalRecord:
+    fields = _Fields(value, "name title notes pause_s has_picture" + _since_2(version))
     return InternalRecord(
         name=fields.text("name", 4096),
         title=clean_line(fields.text("title", 8 * _TITLE_LIMIT), _TITLE_LIMIT),
         notes=clean_block(fields.text("notes", 8 * _NOTES_LIMIT), _NOTES_LIMIT),
         pause_s=fields.seconds_or_none("pause_s"),
         has_picture=fields.flag("has_picture"),
+        scheduled=version >= 2 and fields.flag("scheduled"),
     )
 
 

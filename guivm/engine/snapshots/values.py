@@ -38,6 +38,7 @@ class SnapshotInfo:
     size_bytes: int | None = None  # what it holds on disk beyond its parent; None: not known
     pause_s: float | None = None  # how long the guest stood still while it was taken
     has_picture: bool = False
+    scheduled: bool = False  # taken by the VM's policy, and given no title or notes by a person since
     cannot_restore: str = ""
     cannot_delete: str = ""
 
@@ -126,6 +127,14 @@ class RestoredSnapshot:
     id: SnapshotId
     kept: SnapshotId | None = None
     can_undo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPolicy:
+    """A snapshot every so many hours while the VM runs; of those taken so, the last ``keep`` are kept."""
+
+    every_hours: int
+    keep: int
 
 
 # --- clones -----------------------------------------------------------------------------------------------

@@ -31,8 +31,9 @@ from PySide6.QtWidgets import (
 from guivm.engine.options import catalogue
 from guivm.engine.options.option import Resource, Situation
 from guivm.errors import GuivmError
+from guivm.text import clean_line
 from guivm.views.dialogs.base import VerbDialog
-from guivm.views.forms import plain_label
+from guivm.views.forms import plain_label, plain_tooltip
 from guivm.views.icons import Tint, icon
 from guivm.views.theme import GRID, tokens_for
 from guivm.views.vm_settings.draft import Draft
@@ -59,7 +60,8 @@ class HardwareModel(QAbstractListModel):
             if resource.add is not None:
                 refusal = resource.add_refusal(situation) if resource.add_refusal is not None else ""
                 words = f"{translated(resource.title)} {resource.id} {resource.keywords} {resource.group.value}"
-                self._rows.append((resource, translated(refusal), words.lower()))
+                self._rows.append((resource, clean_line(translated(refusal), 400), words.lower()))
+        self._rows.sort(key=lambda row: bool(row[1]))  # what can be had comes first, else in the catalogue's order
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self._rows)
@@ -80,7 +82,10 @@ class HardwareModel(QAbstractListModel):
             case _ if role == REFUSAL_ROLE:
                 return refusal
             case _ if role == _LINE_ROLE:
-                return refusal or group_title(resource.group)
+                group = group_title(resource.group)
+                return refusal or (group if group != translated(resource.title) else "")
+            case Qt.ItemDataRole.ToolTipRole:
+                return plain_tooltip(refusal) if refusal else None
         return None
 
     def words(self, row: int) -> str:
@@ -111,7 +116,9 @@ class _Delegate(QStyledItemDelegate):
         index.data(Qt.ItemDataRole.DecorationRole).paint(painter, symbol)
         text = QRect(symbol.right() + GRID + 2, rect.top(), 0, option.fontMetrics.height())
         text.setRight(rect.right() - GRID)
-        text.moveTop(rect.center().y() - option.fontMetrics.height())
+        line = str(index.data(_LINE_ROLE))
+        height = option.fontMetrics.height()
+        text.moveTop(rect.center().y() - (height if line else height // 2))
         elide = Qt.TextElideMode.ElideRight
         align = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeading
         painter.setFont(option.font)
@@ -121,9 +128,8 @@ class _Delegate(QStyledItemDelegate):
         small.setPointSizeF(option.font.pointSizeF() * 0.9)
         painter.setFont(small)
         painter.setPen(tokens.quiet)
-        text.translate(0, option.fontMetrics.height() + 1)
-        line = painter.fontMetrics().elidedText(str(index.data(_LINE_ROLE)), elide, text.width())
-        painter.drawText(text, align, line)
+        text.translate(0, height + 1)
+        painter.drawText(text, align, painter.fontMetrics().elidedText(line, elide, text.width()))
         painter.restore()
 
 

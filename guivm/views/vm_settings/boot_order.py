@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,13 +13,11 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QListView,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
 
-from guivm.engine.options.boot import boot_order, bootable_devices, describe_device
+from guivm.engine.options.boot import boot_order, bootable_devices, describe_device, kind_words
 from guivm.engine.options.drives import source_text
 from guivm.engine.options.option import Option
 from guivm.engine.xml.device import BootableDevice
@@ -31,7 +30,8 @@ from guivm.views.icons import Tint, icon
 from guivm.views.theme import GRID
 from guivm.views.vm_settings.draft import Draft, Part
 from guivm.views.vm_settings.editors import small_button, translated
-from guivm.views.vm_settings.pieces import quiet_label
+from guivm.views.vm_settings.part_list import part_title
+from guivm.views.vm_settings.pieces import RoundRows, quiet_label
 from guivm.views.vm_settings.registry import CustomEditor
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -49,8 +49,12 @@ class BootEntry:
     is_on: bool
 
 
-def boot_entries(domain: DomainXml) -> list[BootEntry]:
-    """All devices: those that are tried, in their order, then the others. Kinds ("hd") stand for their devices."""
+def boot_entries(domain: DomainXml, parts: Sequence[Part]) -> list[BootEntry]:
+    """All devices: those that are tried, in their order, then the others. Kinds ("hd") stand for their devices.
+
+    ``parts``: all of the document, which know the devices' names.
+    """
+    names = {part.node.find(): part_title(part) for part in parts if part.resource.is_device}
     devices = bootable_devices(domain)
     kinds = {"hd": "disk", "cdrom": "cdrom", "fd": "floppy", "network": "network"}
     tried: list[str] = []
@@ -63,7 +67,9 @@ def boot_entries(domain: DomainXml) -> list[BootEntry]:
     known = [word for word in tried if word in by_word]
     rest = [word for word, _ in devices if word not in known]
     return [
-        BootEntry(word, _title(word, by_word[word]), _icon(by_word[word]), word in known) for word in [*known, *rest]
+        BootEntry(word, _title(word, device, names.get(device.find(), "")), _icon(device), word in known)
+        for word in [*known, *rest]
+        for device in [by_word[word]]
     ]
 
 
@@ -73,14 +79,11 @@ def _kind(device: BootableDevice) -> str:
     return "network" if isinstance(device, Interface) else "host"
 
 
-def _title(word: str, device: BootableDevice) -> str:
+def _title(word: str, device: BootableDevice, name: str) -> str:
+    """Its name in the list of parts; of a device that has no page there, its kind."""
     kind = translated(describe_device(device))
     detail = PurePosixPath(source_text(device)).name if isinstance(device, Disk) else ""
-    if isinstance(device, HostDevice):
-        source = device.source
-        is_usb = source.vendor_id is not None and source.product_id is not None
-        detail = f"{source.vendor_id:04x}:{source.product_id:04x}" if is_usb else source.address.pci
-    return clean_line(f"{kind[:1].upper()}{kind[1:]} {word}" + (f"  ·  {detail}" if detail else ""), 120)
+    return clean_line((name or f"{kind[:1].upper()}{kind[1:]} {word}") + (f"  ·  {detail}" if detail else ""), 120)
 
 
 def _icon(device: BootableDevice) -> str:
@@ -186,11 +189,6 @@ class BootModel(QAbstractListModel):
         self.reordered.emit()
 
 
-class _Rows(QStyledItemDelegate):
-    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
-        return QSize(super().sizeHint(option, index).width(), _ROW_HEIGHT)
-
-
 class _BootList(QListView):
     moveRequested = Signal(int)  # steps
 
@@ -210,7 +208,7 @@ class BootOrderEditor(CustomEditor):
         self.list.setObjectName("boot-order")
         self.list.setAccessibleName(translated(option.label))
         self.list.setModel(self.model)
-        self.list.setItemDelegate(_Rows(self.list))
+        self.list.setItemDelegate(RoundRows(_ROW_HEIGHT, self.list))
         self.list.setIconSize(QSize(2 * GRID, 2 * GRID))
         self.list.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.list.setDefaultDropAction(Qt.DropAction.MoveAction)
@@ -242,7 +240,7 @@ class BootOrderEditor(CustomEditor):
 
     def refresh(self) -> None:
         domain = self.draft.domain
-        entries = boot_entries(domain)
+        entries = boot_entries(domain, self.draft.parts())
         row = self.list.currentIndex().row()
         self.model.show(_in_order_of(self.model.entries, entries))
         if self.model.rowCount() and not self.list.currentIndex().isValid():
@@ -256,10 +254,19 @@ class BootOrderEditor(CustomEditor):
         elif kinds and numbered:
             text = self.tr("The definition says it twice, in two ways; the next change here makes it one.")
         elif kinds:
-            text = self.tr("The definition names kinds of devices; the next change here names the devices themselves.")
+            text = self._words_of_kinds(domain)
         self.kinds.setText(text)
         self.kinds.setVisible(bool(text))
         self._update()
+
+    def _words_of_kinds(self, domain: DomainXml) -> str:
+        """What a definition says that names no devices."""
+        quoted = [f"“{clean_line(translated(word), 40)}”" for word in dict.fromkeys(kind_words(domain))]
+        if len(quoted) == 1:
+            return self.tr("So far only {kind} is said; a change here names each device.").format(kind=quoted[0])
+        return self.tr("So far only {kinds} and {last} are said; a change here names each device.").format(
+            kinds=", ".join(quoted[:-1]), last=quoted[-1]
+        )
 
     @Slot()
     def _on_reordered(self) -> None:

@@ -174,10 +174,13 @@ class _Delegate(QStyledItemDelegate):
         painter.setFont(small)
         painter.setPen(tokens.quiet)
         note_width = painter.fontMetrics().horizontalAdvance(row.note)
-        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignTrailing, row.note)
+        note = QRect(text.left(), revert.top(), text.width(), revert.height())  # as high as "Revert" beside it
+        painter.drawText(note, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignTrailing, row.note)
+        if row.note:
+            text.setWidth(max(text.width() - note_width - 2 * GRID, 0))
         painter.setFont(option.font)
         painter.setPen(tokens.text)
-        title = option.fontMetrics.elidedText(row.title, elide, max(text.width() - note_width - 2 * GRID, 0))
+        title = option.fontMetrics.elidedText(row.title, elide, text.width())
         painter.drawText(text, leading, title)
         text.translate(0, line + 1)
         painter.setPen(tokens.quiet)

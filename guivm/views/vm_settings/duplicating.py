@@ -20,6 +20,7 @@ from guivm.engine.xml.hostdev import HostDevice
 from guivm.engine.xml.interface import Interface
 from guivm.engine.xml.node import XmlNode
 from guivm.views.vm_settings.draft import Draft, Part
+from guivm.views.vm_settings.pieces import translated
 
 _PREFIXES = {"virtio": "vd", "ide": "hd", "fdc": "fd"}
 
@@ -28,14 +29,21 @@ def _tr(text: str) -> str:
     return QCoreApplication.translate("Duplicate", text)
 
 
-def duplicate(draft: Draft, part: Part) -> Part:
-    """Put a twin of a device behind it. Raises ValueError with a sentence where there can be no second."""
+def duplicate_refusal(draft: Draft, part: Part) -> str:
+    """Why there can be no second of a device, one sentence, or ""."""
+    if isinstance(part.node, HostDevice):
+        return _tr("A device of the host can be given once only. Add another one instead.")
     resource = part.resource
     refusal = resource.add_refusal(draft.situation) if resource.add_refusal is not None else ""
+    return translated(refusal)
+
+
+def duplicate(draft: Draft, part: Part) -> Part:
+    """Put a twin of a device behind it. Raises ValueError with a sentence where there can be no second."""
+    refusal = duplicate_refusal(draft, part)
     if refusal:
         raise ValueError(refusal)
-    if isinstance(part.node, HostDevice):
-        raise ValueError(_tr("A device of the host can be given once only. Add another one instead."))
+    resource = part.resource
     original = part.node.find()
     if original is None:
         raise ValueError(_tr("There is nothing to duplicate."))

@@ -39,7 +39,7 @@ from guivm.engine.options.option import (
 )
 from guivm.views.forms import PathField, plain_tooltip
 from guivm.views.theme import GRID
-from guivm.views.vm_settings.pieces import QuietCombo, QuietSize, QuietSpin, RoomyDelegate
+from guivm.views.vm_settings.pieces import QuietCombo, QuietSize, QuietSpin, RoomyDelegate, label_words, reason_words
 from guivm.views.vm_settings.pieces import translated as translated
 
 _MIB = 1024 * 1024
@@ -134,8 +134,8 @@ class ChoiceEditor(ValueEditor):
         self._items = new
         self._model.clear()
         for item in new:
-            words = translated(item.refusal) or translated(item.note)
-            row = QStandardItem(translated(item.label))
+            words = reason_words(item)
+            row = QStandardItem(label_words(item))
             row.setData(words, _NOTE_ROLE)
             row.setEnabled(not item.refusal)
             row.setToolTip(plain_tooltip(words))
@@ -151,11 +151,12 @@ class ChoiceEditor(ValueEditor):
         if index < 0 and value is not None and not self.box.isEditable():
             # A value that the catalogue does not know is kept, shown, and can be left.
             self._items = (*self._items, Item(value, str(value)))
-            self._model.appendRow(QStandardItem(str(value)))
+            self._model.appendRow(QStandardItem(label_words(self._items[-1])))
             index = len(self._items) - 1
         self.box.setCurrentIndex(index)
         if self.box.isEditable():
-            self.box.setEditText(self._items[index].label if index >= 0 else "" if value is None else str(value))
+            known = label_words(self._items[index]) if index >= 0 else ""
+            self.box.setEditText(known if index >= 0 else "" if value is None else str(value))
         elif index >= 0:
             self.box.setToolTip(self._model.item(index).toolTip())
 
@@ -168,7 +169,7 @@ class ChoiceEditor(ValueEditor):
     @Slot()
     def _on_typed(self) -> None:
         text = self.box.currentText().strip()
-        known = next((item for item in self._items if translated(item.label) == text), None)
+        known = next((item for item in self._items if label_words(item) == text), None)
         value: Value | None = known.value if known is not None else (text or None)
         if value != self._value:
             self._value = value
@@ -302,6 +303,7 @@ class PathEditor(ValueEditor):
         super().__init__(option, parent)
         filters = ";;".join([*(translated(name) for name in editor.filters), self.tr("All files (*)")])
         self.field = PathField(f"option-{option.id}", translated(option.label), filters, Path.home, self)
+        self.field.edit.setPlaceholderText(translated(option.default))
         self.field.set_browsable(
             is_local and editor.kind in (PathKind.FILE, PathKind.DEVICE, PathKind.NEW_FILE, PathKind.DIRECTORY),
             "" if is_local else self.tr("The files are on another computer: type the path."),

@@ -214,6 +214,7 @@ class OptionForm(QWidget):
         self.part = part
         self._draft = draft
         self._memory: tuple[QScrollArea, int, str, int] | None = None
+        self._pending: tuple[Change, ...] = ()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(2 * GRID + GRID // 2)
@@ -239,8 +240,7 @@ class OptionForm(QWidget):
         more_line.addWidget(self._rule, 1)
         self._column.addLayout(more_line)
         self._column.addStretch(1)
-        for widget in (self.more, self._rule):
-            widget.setVisible(bool(self._more_options))
+        self._show_more_line()
         self._say_more(shown=False)
         if show_more:
             self.more.setChecked(True)
@@ -256,12 +256,14 @@ class OptionForm(QWidget):
         return next((row for row in self.rows if row.option.id == option_id), None)
 
     def refresh(self, pending: tuple[Change, ...] = ()) -> None:
+        self._pending = pending
         self.problem.show_problem(self._own_problem())
         edited = {change.place: change for change in self._draft.changes()}
         waiting = {change.place: change for change in pending}
-        for row in self.rows:
+        for row in self.rows if self.more.isChecked() else self._rows:
             place = self.part.place(row.option.id)
             row.refresh(edited.get(place), waiting.get(place))
+        self._show_more_line()
         if self.autostart is not None:
             self.autostart.refresh()
 
@@ -347,13 +349,20 @@ class OptionForm(QWidget):
         if shown and not self._more_rows:
             for option in self._more_options:
                 self._more_rows.append(self._add(option))
-            self.refresh()
+        if shown:
+            self.refresh(self._pending)
         for row in self._more_rows:
-            row.setVisible(shown and self._is_meant(row))
+            row.setVisible(shown and self._is_meant(row.option))
         self._say_more(shown=shown)
 
-    def _is_meant(self, row: OptionRow) -> bool:
-        return row.option.shown is None or row.option.shown(self._draft.situation, self.part.node)
+    def _show_more_line(self) -> None:
+        """While there is something behind it."""
+        meant = any(self._is_meant(option) for option in self._more_options)
+        for widget in (self.more, self._rule):
+            widget.setVisible(meant)
+
+    def _is_meant(self, option: Option[Any]) -> bool:
+        return option.shown is None or option.shown(self._draft.situation, self.part.node)
 
 
 def show_form(

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from guivm.engine.options.values import Change, SettingProblem
 from guivm.views.dialogs.base import MessageStrip
-from guivm.views.forms import NoteLine, Tone, plain_label
+from guivm.views.forms import NoteLine, Tone, plain_label, plain_tooltip
 from guivm.views.icons import Tint, icon
 from guivm.views.theme import GRID
 from guivm.views.vm_settings.banner import Banner
@@ -102,7 +102,7 @@ class SettingsFrame(QWidget):
         """Buttons, and the line beside them."""
         is_device = part is not None and part.resource.is_device
         self.remove_button.setVisible(is_device and part is not None and part.resource.remove is not None)
-        self.duplicate_button.setVisible(is_device and part is not None and part.resource.add is not None)
+        self._show_duplicate(draft, part if is_device else None)
         self.help_button.setVisible(part is not None)
         for button in (self.add_button, self.changes_button, self.xml_button):
             button.setEnabled(draft is not None)
@@ -125,6 +125,18 @@ class SettingsFrame(QWidget):
             self._say(several if len(changes) > 1 else self.tr("1 change, not applied yet"))
         else:
             self._say(self.tr("Some changes wait for the next start.") if pending else "")
+
+    def _show_duplicate(self, draft: Draft | None, device: Part | None) -> None:
+        """Greyed with the reason where the VM can have but one."""
+        possible = draft is not None and device is not None and device.resource.add is not None
+        self.duplicate_button.setVisible(possible)
+        if draft is not None and device is not None and possible:
+            from guivm.views.vm_settings.duplicating import duplicate_refusal
+
+            refusal = duplicate_refusal(draft, device)
+            self.duplicate_button.setEnabled(not refusal)
+            self.duplicate_button.setToolTip(plain_tooltip(refusal or self.tr("Another one with the same settings")))
+            self.duplicate_button.setAccessibleDescription(refusal)
 
     def _say(self, text: str) -> None:
         self.status.set_problem("")

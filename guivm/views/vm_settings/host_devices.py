@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt, Slot
+from PySide6.QtCore import QModelIndex, Qt, Slot
 from PySide6.QtGui import QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
     QTreeView,
     QVBoxLayout,
     QWidget,
@@ -20,22 +18,16 @@ from guivm.engine.options.option import Item, Option, Value
 from guivm.engine.options.pci_devices import group_members, iommu_words, mdev_items, pci_items
 from guivm.engine.options.usb_devices import usb_items
 from guivm.engine.xml.hostdev import HostDevice
-from guivm.text import clean_line
 from guivm.views.forms import NoteLine, Tone, plain_tooltip
 from guivm.views.theme import GRID
 from guivm.views.vm_settings.draft import Draft, Part
 from guivm.views.vm_settings.editors import translated
-from guivm.views.vm_settings.pieces import quiet_label
+from guivm.views.vm_settings.pieces import RoundRows, label_words, quiet_label, reason_words
 from guivm.views.vm_settings.registry import CustomEditor
 
 _VALUE_ROLE = Qt.ItemDataRole.UserRole + 1
 _ROW_HEIGHT = 4 * GRID
 _MOST_ROWS = 9
-
-
-class _Rows(QStyledItemDelegate):
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        return QSize(super().sizeHint(option, index).width(), _ROW_HEIGHT)
 
 
 class _DeviceEditor(CustomEditor):
@@ -50,7 +42,7 @@ class _DeviceEditor(CustomEditor):
         self.tree.setObjectName(f"{part.resource.id}-devices")
         self.tree.setAccessibleName(translated(option.label))
         self.tree.setModel(self.model)
-        self.tree.setItemDelegate(_Rows(self.tree))
+        self.tree.setItemDelegate(RoundRows(_ROW_HEIGHT, self.tree))
         self.tree.setHeaderHidden(True)
         self.tree.setRootIsDecorated(False)
         self.tree.setItemsExpandable(False)
@@ -108,12 +100,11 @@ class _DeviceEditor(CustomEditor):
                 head.setFont(font)
                 groups[heading] = head
                 self.model.appendRow(head)
-            words = translated(item.refusal)
-            label = clean_line(translated(item.label), 160)
-            row = QStandardItem(f"{label}  –  {words}" if words else label)
+            label, words = label_words(item), reason_words(item)
+            row = QStandardItem(f"{label}  –  {words}" if item.refusal else label)
             row.setData(item.value, _VALUE_ROLE)
-            row.setToolTip(plain_tooltip(words or translated(item.note)))
-            row.setAccessibleText(f"{label}. {words or translated(item.note)}")
+            row.setToolTip(plain_tooltip(words))
+            row.setAccessibleText(f"{label}. {words}")
             row.setEnabled(not item.refusal)
             (groups[heading] if heading else self.model).appendRow(row)
         self.tree.expandAll()
@@ -172,6 +163,9 @@ class PciDeviceEditor(_DeviceEditor):
         if not left:
             return words, ""
         names = ", ".join(device.address for device in left[:8])
-        return words, self.tr(
-            "The host must give up {names} as well: add them, or leave them without a driver."
-        ).format(names=names)
+        sentence = (
+            self.tr("The host must give up {names} as well: add it, or leave it without a driver.")
+            if len(left) == 1
+            else self.tr("The host must give up {names} as well: add them, or leave them without a driver.")
+        )
+        return words, sentence.format(names=names)

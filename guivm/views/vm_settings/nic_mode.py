@@ -36,7 +36,7 @@ class NicModeEditor(CustomEditor):
             "user": self.tr("User mode (NAT)"),
             "network": self.tr("Virtual network"),
             "bridge": self.tr("Bridge"),
-            "direct": "macvtap",
+            "direct": self.tr("Macvtap"),
             "hostdev": self.tr("Device of the host (SR-IOV)"),
             "none": self.tr("Not connected"),
             _OTHER: self.tr("Another connection"),
@@ -70,7 +70,7 @@ class NicModeEditor(CustomEditor):
         column.addWidget(labelled(label, box, body, stretch=True))
         box.picked.connect(self._on_source)
         if kind == "direct":
-            self.direct_mode = ItemBox("nic-direct-mode", self.tr("macvtap mode"), body)
+            self.direct_mode = ItemBox("nic-direct-mode", self.tr("Macvtap mode"), body)
             words = {
                 "bridge": self.tr("guests on one card reach each other"),
                 "vepa": self.tr("the switch sends them back; it must know how"),

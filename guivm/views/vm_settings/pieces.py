@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QCoreApplication, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtGui import QPainter, QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QLabel,
     QSpinBox,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
@@ -18,11 +19,14 @@ from PySide6.QtWidgets import (
 
 from guivm.engine.options.option import Item, Value
 from guivm.engine.options.phrase import Phrase, filled
+from guivm.text import clean_line
 from guivm.views.forms import SizeSpin, pad_spin, plain_label, plain_tooltip
-from guivm.views.theme import GRID
+from guivm.views.theme import GRID, tokens_for
 
 FIELD_WIDTH = 36 * GRID
 LABEL_WIDTH = 14 * GRID
+_LABEL_LIMIT = 160
+_REASON_LIMIT = 400  # a sentence or two
 
 
 def translated(text: str | Phrase) -> str:
@@ -32,10 +36,44 @@ def translated(text: str | Phrase) -> str:
     return QCoreApplication.translate("Options", text) if text else ""
 
 
+def label_words(item: Item) -> str:
+    """A choice's label; files and the host may have a say in it."""
+    return clean_line(translated(item.label), _LABEL_LIMIT)
+
+
+def reason_words(item: Item) -> str:
+    """Why a choice cannot be had, or else what speaks for or against it."""
+    return clean_line(translated(item.refusal) or translated(item.note), _REASON_LIMIT)
+
+
 class RoomyDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
         size = super().sizeHint(option, index)
         return QSize(size.width() + 2 * GRID, max(size.height(), 4 * GRID))
+
+
+class RoundRows(QStyledItemDelegate):
+    """Rows of one height, in pixels; the chosen one is marked inside the frame's round corners."""
+
+    def __init__(self, height: int, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._height = height
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return QSize(super().sizeHint(option, index).width(), self._height)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.save()
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(tokens_for(option.palette).selection)
+            painter.drawRoundedRect(option.rect.adjusted(2, 1, -2, -1), 7, 7)
+            painter.restore()
+            option.state &= ~QStyle.StateFlag.State_Selected
+        super().paint(painter, option, index)
 
 
 class QuietCombo(QComboBox):
@@ -78,17 +116,17 @@ class ItemBox(QuietCombo):
         self._items = new
         self._rows.clear()
         for item in new:
-            words = translated(item.refusal) or (translated(item.note) if notes else "")
-            row = QStandardItem(translated(item.label) + (f"  –  {words}" if words else ""))
+            label, words = label_words(item), reason_words(item)
+            row = QStandardItem(f"{label}  –  {words}" if words and (notes or item.refusal) else label)
             row.setEnabled(not item.refusal)
-            row.setToolTip(plain_tooltip(translated(item.refusal) or translated(item.note)))
+            row.setToolTip(plain_tooltip(words))
             self._rows.appendRow(row)
 
     def show_value(self, value: Value | None) -> None:
         index = next((i for i, item in enumerate(self._items) if item.value == value), -1)
         if index < 0 and value is not None:
             self._items = (*self._items, Item(value, str(value)))
-            self._rows.appendRow(QStandardItem(str(value)))
+            self._rows.appendRow(QStandardItem(label_words(self._items[-1])))
             index = len(self._items) - 1
         self.setCurrentIndex(index)
 

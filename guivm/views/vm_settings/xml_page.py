@@ -22,7 +22,7 @@ from guivm.views.vm_settings.xml_editor import FindBar, XmlEditor
 _MARGIN = 4 * GRID
 _PAUSE_MS = 200
 _LINE = re.compile(r"line (\d+), column")
-_SOURCE = re.compile(r" \(<string>, line \d+\)$")
+_TAIL = re.compile(r"(, line \d+, column \d+)?( \(<string>, line \d+\))?$")  # of libxml2's sentence: where
 _HIDDEN = "●●●●●●"
 
 
@@ -203,7 +203,7 @@ class XmlPage(QWidget):
         self.back_button.setEnabled(edited)
         problems = self._draft.problems
         if self._error is not None:
-            where, line = clean_line(_SOURCE.sub("", self._error.details), 300), error_line(self._error)
+            where, line = clean_line(_TAIL.sub("", self._error.details, 1), 300), error_line(self._error)
             self.note.set_problem(self.tr("Line {n}: {what}").format(n=line, what=where) if line else str(self._error))
             return
         self.note.set_problem("")

@@ -5,6 +5,7 @@ libvirt itself is imported on the first host's control thread, never on the call
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import threading
@@ -61,6 +62,12 @@ class LibvirtEngine:
             except Exception:  # noqa: BLE001  (a listener's mistake must not end a worker)
                 _log.exception("a listener of the engine raised")
 
+    def _macs_but(self, host_id: HostId) -> frozenset[str]:
+        """MAC addresses of the VMs of all other hosts. Blocks: for a worker."""
+        with self._lock:
+            others = [host for other, host in self._hosts.items() if other != host_id]
+        return frozenset().union(*(host.macs() for host in others))
+
     # --- hosts ----------------------------------------------------------------------------------------
 
     def open_host(self, uri: str, label: str = "") -> HostId:
@@ -91,6 +98,7 @@ class LibvirtEngine:
                     self._emit,
                     number=next(self._numbers),
                     warm_up=self._warm_up,
+                    macs_elsewhere=functools.partial(self._macs_but, host_id),
                     pace=ListingPace() if self._warm_up else ListingPace(pause_s=0.0),
                 )
                 self._hosts[host_id] = host

@@ -236,9 +236,17 @@ class EventLoop:
             timer.callback(ident, timer.opaque)
 
 
-@functools.cache
+_first = threading.Lock()  # two hosts may be opened at once, and the cache alone would let both make a loop
+
+
 def ensure_event_loop() -> EventLoop:
     """Register and start the loop, once per process, before the first connection. Imports libvirt."""
+    with _first:
+        return _the_loop()
+
+
+@functools.cache
+def _the_loop() -> EventLoop:
     libvirt = _import_quietly()
     loop = EventLoop(libvirt.virEventInvokeFreeCallback)
     libvirt.virEventRegisterImpl(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from guivm import paths
 from guivm.engine import hosts
 from guivm.engine.connection import Backoff, Connector, HostConnection, LinkLost
-from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, NetworksChanged
+from guivm.engine.events import EngineEvent, HostChanged, HostRemoved, NetworksChanged, Noticed
 from guivm.engine.inventory import Inventory, Rereads
 from guivm.engine.jobs import Job
 from guivm.engine.link import DefinitionsWritten, DomainEvent, NetworkEvent, WatchNetworks
@@ -60,6 +60,7 @@ class ManagedHost:
         number: int,
         warm_up: bool,
         backoff: Backoff | None = None,
+        macs_elsewhere: Callable[[], frozenset[str]] | None = None,
         pace: ListingPace = ListingPace(),  # noqa: B008  (never changed)
     ) -> None:
         name = f"guivm-host-{number}"
@@ -67,6 +68,7 @@ class ManagedHost:
         self._info = info
         self._emit = emit
         self._warm_up = warm_up
+        self._macs_elsewhere = macs_elsewhere
         self._closed = False
         self._tidied = False
         self._inventory = Inventory(info.id)
@@ -173,6 +175,8 @@ class ManagedHost:
                 self._rereads.note(event.uuid, later=event.stopped, now_s=now_s)
                 if event.started:
                     self._forwards.started(event.uuid)
+                if event.agent:
+                    self._look_after([event.uuid], "identity", "reset_if_due")
                 if event.defined:
                     with self._lock:
                         self._inventory.note_defined(event.uuid)
@@ -322,6 +326,7 @@ class ManagedHost:
             images_dir=hosts.images_dir_for(self._info.uri),
             capabilities=link.capabilities,
             borrow=link.borrow,
+            macs_elsewhere=self._macs_elsewhere,
             watch_networks=link.want_networks,
         )
 
@@ -358,9 +363,11 @@ class ManagedHost:
         except LinkLost as error:
             link.report_lost(error.details)
         with self._lock:
+            ended = [uuid for uuid, vm in results if self._is_disposable(uuid) and (vm is None or not vm.is_disposable)]
             change = self._inventory.update(ticket, results)
             if change is not None and not self._closed:
                 self._emit(change)
+        self._look_after(ended, "disposable", "clean_up")
         running = tuple(uuid for uuid, vm in results if vm is not None and vm.can_have_pending)
         if running:
             self._connection.post(RunningVmsRead(running))
@@ -425,6 +432,56 @@ class ManagedHost:
         with self._lock:
             if notice is not None and not self._closed:
                 self._emit(notice)
+
+    def _is_disposable(self, uuid: str) -> bool:
+        vm = self._inventory.get(uuid)
+        return vm is not None and vm.is_disposable
+
+    def _look_after(self, uuids: list[str], room: str, what: str) -> None:
+        """Have something done for VMs that nobody asked for; a command that ends soon leaves it to others."""
+        if uuids and self._warm_up and not hosts.is_test(self._info.uri):
+            from guivm.engine.requests import Lane
+
+            for uuid in uuids:
+                key = VmKey(self._info.id, uuid)
+                self._queues.submit(Lane.VM, uuid, functools.partial(self._do_unasked, key, room, what))
+
+    def _do_unasked(self, key: VmKey, room: str, what: str) -> None:
+        """On a worker: the function ``what`` of a module of ``engine/cloning``; what goes wrong is told."""
+        import importlib
+
+        import libvirt
+
+        from guivm.engine.libvirt_errors import is_connection_lost, text_of
+
+        try:
+            with self._connection.lease() as link, link.borrow() as connection:
+                work = getattr(importlib.import_module(f"guivm.engine.cloning.{room}"), what)
+                try:
+                    work(self._context(Job(self._info.id, key, what), link, connection), key)
+                except libvirt.libvirtError as error:
+                    if is_connection_lost(error):
+                        link.report_lost(text_of(error))
+        except HostError:
+            return  # it is looked at again when the host is back
+        except GuivmError as error:
+            with self._lock:
+                if not self._closed:
+                    self._emit(Noticed(key, error))
+
+    def macs(self) -> frozenset[str]:
+        """MAC addresses of all its VMs, lower-case; none while it is not connected. Blocks: for a worker."""
+        import libvirt
+
+        from guivm.engine.cloning.looking import macs_of
+
+        if self._info.state is not HostState.CONNECTED:
+            return frozenset()
+        try:
+            with self._connection.lease() as link, link.borrow() as connection:
+                return macs_of(connection)
+        except (HostError, libvirt.libvirtError):
+            return frozenset()
 
     def _read_capabilities(self) -> None:
         import libvirt

@@ -19,14 +19,17 @@ def tidy_up(context: HandlerContext) -> None:
     import libvirt
 
     from guivm.engine import create, delete
+    from guivm.engine.cloning import disposable, identity
     from guivm.engine.snapshots import quarantine, recovering
 
     try:
         create.recover(context)
         recovering.recover(context)
+        disposable.clean_up_all(context)
         delete.recover(context)
         delete.purge_expired(context, (context.images_dir,))
         quarantine.purge_expired(context)
+        identity.reset_all_due(context)
     except GuivmError as error:
         _log.warning("tidying up %s: %s %s", context.host.id, error, error.details)
     except libvirt.libvirtError as error:

@@ -28,12 +28,13 @@ _IDLE_LIMIT = 4
 
 class DomainEvent(NamedTuple):
     """Something happened to a domain. ``stopped``: it ended by itself; a reboot may start it again at once.
-    ``defined``: its definition was stored anew. ``started``: it has a new QEMU."""
+    ``defined``: its definition was stored anew. ``started``: it has a new QEMU. ``agent``: its guest's answers."""
 
     uuid: str
     stopped: bool = False
     defined: bool = False
     started: bool = False
+    agent: bool = False
 
 
 class WatchNetworks(NamedTuple):
@@ -99,6 +100,7 @@ class LibvirtLink:
         events: tuple[tuple[int, Callable[..., None]], ...] = (
             (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _on_lifecycle),
             (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, _on_domain),
+            (libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, _on_agent),
             (libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, _on_domain),
             (libvirt.VIR_DOMAIN_EVENT_ID_PMWAKEUP, _on_domain),
             (libvirt.VIR_DOMAIN_EVENT_ID_PMSUSPEND, _on_domain),
@@ -326,6 +328,12 @@ def _on_lifecycle(
 def _on_domain(_connection: libvirt.virConnect, domain: libvirt.virDomain, *rest: Any) -> None:
     post: Post = rest[-1]
     post(DomainEvent(domain.UUIDString()))
+
+
+def _on_agent(_connection: libvirt.virConnect, domain: libvirt.virDomain, state: int, _reason: int, post: Post) -> None:
+    # VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED 1: libvirt-domain.h
+    if state == 1:
+        post(DomainEvent(domain.UUIDString(), agent=True))
 
 
 def _on_network(

@@ -25,12 +25,15 @@ def save_state(context: HandlerContext, request: SaveState) -> None:
     """Handler of SaveState. Cancelled, the VM goes on as before and nothing is kept on disk."""
     import libvirt
 
+    from guivm.engine.cloning.marks import refuse_disposable
+
     domain = context.domain(request.key)
     require_state(domain, (VmState.RUNNING, VmState.PAUSED), "Only a running virtual machine can be saved.")
     if not domain.isPersistent():
         raise WrongStateError(
             f"“{clean_line(domain.name())}” exists only while it runs.", advice="Its state cannot be kept."
         )
+    refuse_disposable(domain, "Its state cannot be saved")
     watcher = SaveWatcher(context, request.key)
     watcher.start()
     try:

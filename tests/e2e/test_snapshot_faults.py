@@ -81,7 +81,6 @@ class House:
         self.domain.create()
 
     def runs(self) -> bool:
-        print(self.domain.state(0))
         return bool(self.domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING)
 
     def guest_writes(self) -> None:

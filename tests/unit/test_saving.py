@@ -34,6 +34,9 @@ class SlowDomain:
     def state(self, _flags: int) -> tuple[int, int]:
         return libvirt.VIR_DOMAIN_RUNNING, 0
 
+    def XMLDesc(self, _flags: int) -> str:
+        return "<domain/>"
+
     def isActive(self) -> int:
         return 1
 

@@ -699,6 +699,15 @@ def test_a_guest_that_a_killed_process_left_standing_goes_on(place: Place, runni
     assert not running.paused
 
 
+def test_a_guest_that_was_let_go_on_and_paused_by_the_person_since_stays_so(
+    place: Place, running: RunningDomain
+) -> None:
+    running.paused = True
+    begun(place, overlays(place), stopped=True).guest_goes_on()
+    place.settle()
+    assert running.calls == []
+
+
 def test_a_guest_paused_by_the_person_stays_so(place: Place, running: RunningDomain) -> None:
     running.paused = True
     begun(place, overlays(place))

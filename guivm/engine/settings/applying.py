@@ -91,6 +91,9 @@ def apply_settings(context: HandlerContext, request: ApplySettings) -> AppliedSe
     like when it cannot be stored: then the running VM was changed back, or the error says what was not. A change that
     the running VM does not take is no failure: it waits.
     """
+    from guivm.engine.cloning.templates import require_no_template
+
+    require_no_template(context, request.key)
     domain = context.domain(request.key)
     present = definition_of(domain)
     _require_unchanged(request, present)

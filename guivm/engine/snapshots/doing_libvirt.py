@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from guivm.engine.files import fsync_file, make_private_folder
 from guivm.engine.libvirt_errors import text_of
 from guivm.engine.saving import SaveWatcher
 from guivm.engine.snapshots import doing, steps
+from guivm.engine.snapshots.defining import define
 from guivm.engine.snapshots.journal import Entry
 from guivm.engine.snapshots.reading import holds_data, read_image
 from guivm.engine.snapshots.run import Run, Share
@@ -40,7 +43,7 @@ def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
 
     match step:
         case steps.DefineVm(xml=xml):
-            run.context.connection.defineXML(xml)
+            define(run.context.connection, xml)
         case steps.SaveMemory(path=path):
             _save_memory(run, Path(path))
         case steps.RunMemory():
@@ -171,25 +174,34 @@ def _live_overlays(run: Run, step: steps.LiveOverlays) -> None:
         | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA
     )
     was_running = domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING
-    if was_running and run.notes is not None:
-        run.notes.guest_stops()
     if step.quiesce:
+        if run.notes is not None:
+            run.notes.guest_stops()
         domain.fsFreeze()
     try:
-        run.guest_stops()
-        if was_running:
-            domain.suspend()
-        try:
+        with _standing(run, domain) if was_running else nullcontext():
             for source, target in step.copies:
                 doing.copy(Path(source), Path(target))
             domain.snapshotCreateXML(step.xml, flags)
-        finally:
-            if was_running:
-                domain.resume()
-            run.guest_goes_on()
     finally:
         if step.quiesce:
             domain.fsThaw()
+
+
+@contextmanager
+def _standing(run: Run, domain: libvirt.virDomain) -> Iterator[None]:
+    """A running guest stands still while the block runs; however this process ends, it goes on afterwards."""
+    if run.notes is not None:
+        run.notes.guest_stops()
+    run.guest_stops()
+    try:
+        domain.suspend()
+        yield
+    finally:
+        domain.resume()
+        run.guest_goes_on()
+    if run.notes is not None:
+        run.notes.guest_goes_on()
 
 
 def let_go_on(run: Run, entry: Entry) -> None:
@@ -199,8 +211,7 @@ def let_go_on(run: Run, entry: Entry) -> None:
     """
     import libvirt
 
-    step = entry.prepare[-1] if entry.prepare else None
-    if not entry.guest_stopped or not isinstance(step, steps.LiveOverlays):
+    if not entry.guest_stopped:
         return
     domain = run.domain
     if not domain.isActive():
@@ -210,7 +221,7 @@ def let_go_on(run: Run, entry: Entry) -> None:
     except libvirt.libvirtError:
         if domain.isActive() and domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED:
             raise
-    if step.quiesce:
+    if any(isinstance(step, steps.LiveOverlays) and step.quiesce for step in entry.prepare):
         with contextlib.suppress(libvirt.libvirtError):  # it may not have been frozen, or be thawed
             domain.fsThaw()
 
@@ -285,7 +296,7 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
 
     if run.domain.isActive():
         live_pull(run.context, run.key, step, share)
-        _flush(run.domain)
+        _flush(run)
         return
     _back_on(step)
     above = read_image(step.path, "qcow2")
@@ -294,13 +305,14 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
     doing.pull(run, steps.Pull(step.path, "qcow2", step.backing, above.backing_format if step.backing else ""), share)
 
 
-def _flush(domain: libvirt.virDomain) -> None:
+def _flush(run: Run) -> None:
     """Have QEMU write all it holds of its images: it does whenever its processors are stopped (``do_vm_stop``)."""
     import libvirt
 
+    domain = run.domain
     if domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING:
-        domain.suspend()
-        domain.resume()
+        with _standing(run, domain):
+            pass
 
 
 def _back_on(step: steps.LivePull) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from guivm.engine.cloning.marks import disposable_folders
 from guivm.engine.context import HandlerContext
 from guivm.engine.jobs import JobProgress
 from guivm.engine.requests import DeleteSnapshots, RestoreSnapshot, TakeSnapshot, UndoRestore
@@ -135,6 +136,8 @@ def why_not_take(seen: Situation) -> str:
         return "It exists only while it runs."
     if seen.tree is not None and seen.tree.is_template:
         return "It is a template."
+    if disposable_folders(seen.live_xml):
+        return "It was started for once: everything is thrown away when it ends."
     if seen.state is VmState.SAVED:
         return "It has a saved state: continue from it or discard it first."
     if seen.state is VmState.UNKNOWN:

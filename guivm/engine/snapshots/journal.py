@@ -32,6 +32,7 @@ _VERSION = 1
 _MAX_BYTES = 64 << 20
 _DECIDED = "decided"
 _STOPPED = "stopped"
+_GOES_ON = "goes on"
 _KINDS: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Step)}
 
 
@@ -143,6 +144,11 @@ class Journal:
         self._append(_STOPPED)
         self._entry = _marked(self._entry, _STOPPED)
 
+    def guest_goes_on(self) -> None:
+        """It has been let go on. Raises OSError; then it is let go on once more later, which is harmless."""
+        self._append(_GOES_ON)
+        self._entry = _marked(self._entry, _GOES_ON)
+
     def end(self) -> None:
         """All is done or taken back. Raises OSError."""
         self._path.unlink(missing_ok=True)
@@ -176,8 +182,8 @@ class Journal:
 def _marked(entry: Entry, mark: object) -> Entry:
     """The entry after one more line. Raises ValueError for one that cannot be."""
     last = len(entry.prepare) + len(entry.finish)
-    if mark == _STOPPED:
-        return replace(entry, guest_stopped=True)
+    if mark in (_STOPPED, _GOES_ON):
+        return replace(entry, guest_stopped=mark == _STOPPED)
     if mark == _DECIDED and not entry.is_decided:
         return replace(entry, is_decided=True, done=max(entry.done, len(entry.prepare)))
     if type(mark) is int and mark == entry.done + 1 and mark <= (last if entry.is_decided else len(entry.prepare)):

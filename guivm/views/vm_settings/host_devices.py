@@ -46,7 +46,7 @@ class _DeviceEditor(CustomEditor):
         self.tree.setHeaderHidden(True)
         self.tree.setRootIsDecorated(False)
         self.tree.setItemsExpandable(False)
-        self.tree.setIndentation(2 * GRID)
+        self.tree.setIndentation(0)  # the rows do it: the style would mark a chosen one's indentation on its own
         self.tree.setUniformRowHeights(True)
         self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.tree.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)

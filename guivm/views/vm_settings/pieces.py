@@ -53,7 +53,8 @@ class RoomyDelegate(QStyledItemDelegate):
 
 
 class RoundRows(QStyledItemDelegate):
-    """Rows of one height, in pixels; the chosen one is marked inside the frame's round corners."""
+    """Rows of one height, in pixels; the chosen one is marked inside the frame's round corners. What stands in a group
+    is indented."""
 
     def __init__(self, height: int, parent: QWidget) -> None:
         super().__init__(parent)
@@ -73,6 +74,8 @@ class RoundRows(QStyledItemDelegate):
             painter.drawRoundedRect(option.rect.adjusted(2, 1, -2, -1), 7, 7)
             painter.restore()
             option.state &= ~QStyle.StateFlag.State_Selected
+        if index.parent().isValid():
+            option.rect = option.rect.adjusted(2 * GRID, 0, 0, 0)
         super().paint(painter, option, index)
 
 

@@ -314,7 +314,7 @@ def test_kinds_are_shown_as_their_devices_and_nothing_is_written_by_looking(stag
     boot = boot_of(stage, draft)
     assert boot.model.words() == ["sda", "vda"]
     titles = [entry.title for entry in boot.model.entries]
-    assert titles[:3] == ["CD drive sda  ·  netinst.iso", "Drive vda  ·  debian.qcow2", f"Network card {MAC}"]
+    assert titles[:3] == ["CD drive sda · netinst.iso", "Drive vda · debian.qcow2", f"Network card {MAC}"]
     assert not draft.is_changed
     assert boot.kinds.text().startswith("So far only “CD” and “disk” are said;")
     assert not boot.kinds.isHidden()

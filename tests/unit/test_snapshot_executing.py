@@ -210,9 +210,9 @@ def test_moving_what_is_not_there_at_all_fails(place: Place) -> None:
 
 def test_definition_and_tree_are_stored(place: Place) -> None:
     for _again in range(2):
-        place.do(steps.DefineVm(XML.replace("<name>v<", "<name>w<")))
+        place.do(steps.DefineVm(XML.replace("<os>", "<title>t</title><os>")))
         place.do(steps.WriteTree("{}"))
-    assert place.connection.lookupByUUIDString(UUID).name() == "w"
+    assert "<title>t</title>" in place.connection.lookupByUUIDString(UUID).XMLDesc(0)
     assert (place.folder / store.TREE_NAME).read_text() == "{}"
 
 

@@ -83,7 +83,7 @@ def _title(word: str, device: BootableDevice, name: str) -> str:
     """Its name in the list of parts; of a device that has no page there, its kind."""
     kind = translated(describe_device(device))
     detail = PurePosixPath(source_text(device)).name if isinstance(device, Disk) else ""
-    return clean_line((name or f"{kind[:1].upper()}{kind[1:]} {word}") + (f"  ·  {detail}" if detail else ""), 120)
+    return clean_line((name or f"{kind[:1].upper()}{kind[1:]} {word}") + (f" · {detail}" if detail else ""), 120)
 
 
 def _icon(device: BootableDevice) -> str:

@@ -166,8 +166,10 @@ def test_automate_types_in_linux_and_waits_for_what_it_shows(desk: Desk) -> None
 
 def test_type_and_key(desk: Desk) -> None:
     image = boot_sector_image(desk.files / "tiny.img")
-    guivm(desk, "create", "tiny", "--image", str(image), "--memory", "64M", "--cpus", "1", "--start")
+    guivm(desk, "create", "tiny", "--image", str(image), "--memory", "64M", "--cpus", "1")
+    desk.virsh("start", "tiny", "--paused")  # QEMU keeps nothing of what is said before the port is open
     with SerialPort(desk.serial_path("tiny")) as serial:
+        guivm(desk, "resume", "tiny")
         serial.wait("guivm boot sector", 60)
         slow = ("--rate", "5")  # the BIOS loses what comes while the machine is busy with something else
         text = "The quick brown fox: (jumps) over {13} lazy dogs & more!"

@@ -244,6 +244,7 @@ def test_every_file_and_step_of_a_plan_can_be_seen(
 def test_undo(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
+    fake_engine.submit(rq.RestoreSnapshot(key, A)).result(5)
     dialog = opened(qtbot, UndoRestoreDialog(bridge, vm(fake_engine, key), tree, "Works", owner))
     assert "“Works”" in dialog.heading.text()
     with qtbot.waitSignal(dialog.decided) as decided:

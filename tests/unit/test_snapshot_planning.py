@@ -580,7 +580,9 @@ def test_a_running_vm_pulls_into_its_own_image_only(world: World) -> None:
     take(world, "s2", writes=1)
     world.running.add(ANN)
     plan = plan_deleting(world, "s2")
-    assert plan.prepare == (st.LivePull("vda", "/i/ann-vda.00000002.qcow2", ANN_DISK),)
+    assert plan.prepare == (
+        st.LivePull("vda", "/i/ann-vda.00000002.qcow2", ANN_DISK, "/i/ann-vda.00000001.qcow2", "qcow2"),
+    )
     reason = refused(plan_deleting(world, "s1"))
     assert "“/i/ann-vda.00000001.qcow2”, into which a snapshot is to be merged, is in use: “ann” runs." in reason
     done(world, plan)
@@ -751,7 +753,7 @@ def test_detaching_a_running_clone(world: World) -> None:
     take(world, "s1")
     add_linked(world, ANN_DISK, run=True)
     plan = plan_detach(world.graph(), world.tree(BOB), world.env(BOB))
-    assert plan.prepare == (st.LivePull("vda", "/i/bob-vda.qcow2", None),)
+    assert plan.prepare == (st.LivePull("vda", "/i/bob-vda.qcow2", None, ANN_DISK, "qcow2"),)
     done(world, plan, BOB)
 
 

@@ -75,6 +75,10 @@ class InUseError(GuivmError):
     """A file is needed by another VM, snapshot or overlay."""
 
 
+class BusyError(InUseError):
+    """Another operation on the VM's files is going on; a later try may succeed."""
+
+
 class NoSpaceError(GuivmError):
     """Not enough free space, or memory, for the request."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from guivm.engine.jobs import JobInfo
+    from guivm.engine.snapshots.values import OperationPlan
     from guivm.engine.types import VmInfo
 
 
@@ -70,3 +71,23 @@ def progress_line(info: JobInfo) -> str:
     if progress is None or progress.total <= 0:
         return info.title
     return f"{info.title} {100 * progress.done // progress.total} %"
+
+
+def print_plan(plan: OperationPlan) -> None:
+    """What would happen, in words."""
+    print(plan.title)
+    if plan.refused:
+        print(f"Refused: {plan.refused} {plan.advice}".rstrip())
+        return
+    for number, words in enumerate(plan.steps, 1):
+        print(f"{number:3}. {words}")
+    for effect in plan.effects:
+        size = "" if effect.bytes is None else f" ({size_words(effect.bytes)})"
+        other = f" <- {effect.other}" if effect.other else ""
+        print(f"  {effect.action.value:10} {effect.path}{other}{size}")
+    for loss in plan.loses:
+        print(f"Lost: {loss}")
+    for warning in plan.warnings:
+        print(f"Note: {warning}")
+    if plan.needs_bytes:
+        print(f"Needs about {size_words(plan.needs_bytes)}; free: {size_words(plan.free_bytes)}.")

@@ -9,14 +9,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from guivm.cli.exits import Exit
-from guivm.cli.output import jsonable, print_json, print_table, size_words
-from guivm.cli.verbs import Verbs, add_vm
+from guivm.cli.output import jsonable, print_json, print_plan, print_table, size_words
+from guivm.cli.snapshot_policy import add_policy, policy, take_scheduled
+from guivm.cli.verbs import UsageError, Verbs, add_vm
 from guivm.errors import OperationError
 
 if TYPE_CHECKING:
     from guivm.cli.session import Session
     from guivm.engine.requests import PlanOperation
-    from guivm.engine.snapshots.values import OperationPlan, SnapshotId, SnapshotInfo, SnapshotTree
+    from guivm.engine.snapshots.values import SnapshotId, SnapshotInfo, SnapshotTree
     from guivm.engine.types import VmKey
 
 Run = Callable[["Session", argparse.Namespace], int]
@@ -38,10 +39,13 @@ def add_verbs(verbs: Verbs) -> None:
 
     add("list", "list the snapshots of a virtual machine as a tree", _list)
     take = add("take", "take a snapshot; of a running virtual machine with its memory", _take, plans=True)
-    take.add_argument("title", metavar="TITLE", nargs="?", default="", help="default: the present date and time")
+    take.add_argument("title", metavar="TITLE", nargs="?", help="default: the present date and time")
     take.add_argument("--notes", default="", metavar="TEXT")
     take.add_argument("--no-memory", action="store_true", help="of a running virtual machine: its disks only")
     take.add_argument("--quiesce", action="store_true", help="let the guest's agent bring its file systems to rest")
+    take.add_argument(
+        "--scheduled", action="store_true", help="for timers: as its policy wants it, and only when one is due"
+    )
     restore = add("restore", "make a virtual machine what it was", _restore, plans=True)
     _add_snapshot(restore)
     restore.add_argument(
@@ -57,6 +61,9 @@ def add_verbs(verbs: Verbs) -> None:
     _add_snapshot(edit)
     edit.add_argument("--title", default=None)
     edit.add_argument("--notes", default=None, metavar="TEXT")
+    add_policy(
+        add("policy", "take snapshots by themselves while a virtual machine runs; alone: show that", policy, plans=True)
+    )
 
     clone = verbs.add("clone", "make a copy of a virtual machine", _clone)
     add_vm(clone)
@@ -175,34 +182,22 @@ def _planned(session: Session, arguments: argparse.Namespace, request: PlanOpera
     if session.as_json:
         print_json(jsonable(asdict(plan)))
     else:
-        _print_plan(plan)
+        print_plan(plan)
     return Exit.FAILED if plan.refused else Exit.OK
-
-
-def _print_plan(plan: OperationPlan) -> None:
-    print(plan.title)
-    if plan.refused:
-        print(f"Refused: {plan.refused} {plan.advice}".rstrip())
-        return
-    for number, words in enumerate(plan.steps, 1):
-        print(f"{number:3}. {words}")
-    for effect in plan.effects:
-        size = "" if effect.bytes is None else f" ({size_words(effect.bytes)})"
-        other = f" <- {effect.other}" if effect.other else ""
-        print(f"  {effect.action.value:10} {effect.path}{other}{size}")
-    for loss in plan.loses:
-        print(f"Lost: {loss}")
-    for warning in plan.warnings:
-        print(f"Note: {warning}")
-    if plan.needs_bytes:
-        print(f"Needs about {size_words(plan.needs_bytes)}; free: {size_words(plan.free_bytes)}.")
 
 
 def _take(session: Session, arguments: argparse.Namespace) -> int:
     from guivm.engine.requests import PlanOperation, TakeSnapshot
 
+    if arguments.scheduled:
+        others = (arguments.notes, arguments.no_memory, arguments.quiesce, arguments.dry_run)
+        if arguments.title is not None or any(others):
+            raise UsageError("--scheduled goes with nothing but the virtual machine")
+        return take_scheduled(session, arguments)
+    if arguments.quiesce and not arguments.no_memory:
+        raise UsageError("--quiesce goes with --no-memory: with its memory a guest needs no rest")
     vm = session.find(arguments.vm)
-    title = arguments.title or time.strftime("%Y-%m-%d %H:%M:%S")
+    title = time.strftime("%Y-%m-%d %H:%M:%S") if arguments.title is None else arguments.title
     request = TakeSnapshot(vm.key, title, arguments.notes, not arguments.no_memory, arguments.quiesce)
     code = _planned(session, arguments, PlanOperation(vm.key, request))
     if code is not None:
@@ -265,11 +260,15 @@ def _delete(session: Session, arguments: argparse.Namespace) -> int:
 def _edit(session: Session, arguments: argparse.Namespace) -> int:
     from guivm.engine.requests import EditSnapshot
 
+    if arguments.title is None and arguments.notes is None:
+        raise UsageError("there is nothing to change: say --title or --notes")
     vm = session.find(arguments.vm)
     snapshot = _find(_tree(session, vm.key), arguments.snapshot)
     title = snapshot.title if arguments.title is None else arguments.title
     notes = snapshot.notes if arguments.notes is None else arguments.notes
     session.ask(EditSnapshot(vm.key, snapshot.id, title, notes))
+    if session.as_json:
+        print_json(jsonable(asdict(_tree(session, vm.key))))
     return Exit.OK
 
 

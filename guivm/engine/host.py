@@ -8,6 +8,7 @@ What only jobs need (requests, words, handlers) is imported with the first job: 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 import time
@@ -157,7 +158,7 @@ class ManagedHost:
     def load(self, link: LibvirtLink) -> None:
         with self._lock:
             ticket = self._inventory.ticket()
-        found = Reader(self._info.id, link.connection).read_all(self._pace.first_s)
+        found = self._reader(link.connection).read_all(self._pace.first_s)
         self._listing = None if found.is_complete else (ticket, found)
         self._read_on_at_s = time.monotonic() + self._pace.pause_s
         self._rereads.clear()
@@ -202,12 +203,19 @@ class ManagedHost:
         waits = (self._rereads.next_in(now_s), self._pending.next_in(now_s), read_on_in_s)
         return min((wait_s for wait_s in waits if wait_s is not None), default=None)
 
+    def _reader(self, connection: libvirt.virConnect) -> Reader:
+        images_dir = None
+        if self._info.is_local:
+            with contextlib.suppress(OSError):  # it is made when it is not there
+                images_dir = hosts.images_dir_for(self._info.uri)
+        return Reader(self._info.id, connection, images_dir)
+
     def _note_written(self, link: LibvirtLink, names: frozenset[str] | None, now_s: float) -> None:
         """Definitions were stored: an event may tell of it too, so that is waited for."""
         if names is None:
             uuids = [vm.key.uuid for vm in self.vms()]
         else:
-            reader = Reader(self._info.id, link.connection)
+            reader = self._reader(link.connection)
             uuids = [uuid for uuid in map(reader.uuid_of, names) if uuid is not None]
         for uuid in uuids:
             self._rereads.note(uuid, later=True, now_s=now_s)
@@ -340,7 +348,7 @@ class ManagedHost:
 
     def _reread_target(self, request: Request[Any], link: LibvirtLink, connection: libvirt.virConnect) -> None:
         """What a verb may have changed; and one who asks about a VM need not wait until the list comes to it."""
-        from guivm.engine.requests import Lane, ReadPending
+        from guivm.engine.requests import Lane, ReadPending, ReadSnapshots
 
         target = request.target
         if not isinstance(target, VmKey):
@@ -348,6 +356,9 @@ class ManagedHost:
         vm = self.vm(target.uuid)
         if request.lane is not Lane.READ or (vm is not None and not vm.is_complete):
             self._reread(link, connection, [target.uuid])
+        elif isinstance(request, ReadSnapshots):  # another program may have made a template of it: no event tells that
+            if vm is not None and self._reader(connection).is_template(target.uuid) != vm.is_template:
+                self._reread(link, connection, [target.uuid])
         elif isinstance(request, ReadPending):  # somebody has reason to ask: perhaps the number is no longer true
             self._connection.post(RunningVmsRead((target.uuid,)))
 
@@ -355,7 +366,7 @@ class ManagedHost:
         """Read VMs anew and announce what changed. Raises nothing: a broken link is reported to its control."""
         with self._lock:
             ticket = self._inventory.ticket()
-        reader = Reader(self._info.id, connection)
+        reader = self._reader(connection)
         results: list[tuple[str, VmInfo | None]] = []
         try:
             for uuid in uuids:
@@ -384,7 +395,7 @@ class ManagedHost:
         if vm is None or not vm.can_have_pending:
             return
         begin_s = time.thread_time()
-        count = Reader(self._info.id, link.connection).pending(uuid)
+        count = self._reader(link.connection).pending(uuid)
         self._pending.rest(time.monotonic(), time.thread_time() - begin_s)
         with self._lock:
             change = self._inventory.count(ticket, uuid, count)

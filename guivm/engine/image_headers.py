@@ -328,7 +328,8 @@ _FORMATS: Iterable[tuple[Callable[[bytes], bool], Callable[[Reader, bytes], Imag
 
 
 def _descriptors(reader: Reader) -> list[bytes]:
-    return [reader.read((16 + index) * _ISO_SECTOR, _ISO_SECTOR) for index in range(16)]
+    area = reader.read(16 * _ISO_SECTOR, 16 * _ISO_SECTOR)
+    return [area[at : at + _ISO_SECTOR] for at in range(0, 16 * _ISO_SECTOR, _ISO_SECTOR)]
 
 
 def is_optical(reader: Reader) -> bool:

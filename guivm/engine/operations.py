@@ -345,6 +345,8 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.UndoRestore: ("snapshots.handlers", "undo_restore"),
     rq.DeleteSnapshots: ("snapshots.handlers", "delete_snapshots"),
     rq.EditSnapshot: ("snapshots.handlers", "edit_snapshot"),
+    rq.ReadSnapshotPolicy: ("snapshots.handlers", "read_policy"),
+    rq.SetSnapshotPolicy: ("snapshots.handlers", "set_policy"),
     rq.CloneVm: ("cloning.handlers", "clone_vm"),
     rq.SetTemplate: ("cloning.handlers", "set_template"),
     rq.DetachClone: ("cloning.handlers", "detach_clone"),

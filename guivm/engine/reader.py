@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from guivm.engine.cloning.template_mark import is_marked
 from guivm.engine.connection import LinkLost
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
 from guivm.engine.types import HostId, VmInfo, VmKey, VmState
@@ -173,9 +175,11 @@ def texts_of(xml: str) -> Texts:
 class Reader:
     """Reads the VMs of one link."""
 
-    def __init__(self, host: HostId, connection: libvirt.virConnect) -> None:
+    def __init__(self, host: HostId, connection: libvirt.virConnect, images_dir: Path | None = None) -> None:
+        """``images_dir``: where guivm keeps what it knows of its VMs; None: not on this computer."""
         self._host = host
         self._connection = connection
+        self._images_dir = images_dir
 
     def read(self, uuid: str) -> VmInfo | None:
         """One VM, or None when the host does not know it (any more). Raises LinkLost."""
@@ -201,6 +205,10 @@ class Reader:
         except UnicodeEncodeError:  # from the name of a file that is no text
             pass
         return None
+
+    def is_template(self, uuid: str) -> bool:
+        """Whether guivm keeps the VM as a template."""
+        return self._images_dir is not None and is_marked(self._images_dir, uuid)
 
     def pending(self, uuid: str) -> int:
         """How many changes wait for a VM's next start; 0 also where that cannot be told. Raises LinkLost."""
@@ -283,6 +291,7 @@ class Reader:
             has_graphics=texts.has_graphics,
             has_forwards=texts.has_forwards,
             is_disposable=texts.is_disposable,
+            is_template=self.is_template(uuid),
         )
 
 

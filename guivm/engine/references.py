@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from guivm.engine.files import FileIdentity, identity
 from guivm.engine.images import chain
 from guivm.engine.xml.document import Element, parse_xml
+from guivm.errors import BusyError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
@@ -115,6 +116,14 @@ def snapshot_documents(domain: libvirt.virDomain) -> list[str]:
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
             return []
+        if (
+            error.get_error_code() == libvirt.VIR_ERR_INVALID_ARG
+        ):  # libvirt 9.0: one that is being taken has no name yet
+            raise BusyError(
+                f"A snapshot of “{clean_line(domain.name())}” is being taken.",
+                advice="Try again when it is done.",
+                details=str(error),
+            ) from error
         raise
     return [str(snapshot.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)) for snapshot in snapshots]
 

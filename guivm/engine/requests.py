@@ -42,6 +42,7 @@ from guivm.engine.snapshots.values import (
     OperationPlan,
     RestoredSnapshot,
     SnapshotId,
+    SnapshotPolicy,
     SnapshotTree,
     TakenSnapshot,
 )
@@ -535,6 +536,19 @@ class EditSnapshot(VmRequest[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSnapshotPolicy(VmRequest["SnapshotPolicy | None"]):
+    lane = Lane.READ
+    quiet = True
+
+
+@dataclass(frozen=True, slots=True)
+class SetSnapshotPolicy(VmRequest[None]):
+    """Have snapshots taken by a timer from now on; None: no more. Those that were taken stay."""
+
+    policy: SnapshotPolicy | None
+
+
+@dataclass(frozen=True, slots=True)
 class CloneVm(VmRequest[ClonedVm]):
     spec: CloneSpec
 
@@ -560,6 +574,15 @@ class StartDisposable(VmRequest[None]):
 class PlanOperation(VmRequest[OperationPlan]):
     """What ``operation`` (about the same VM) would do; nothing is changed. A refusal is in the plan."""
 
-    operation: TakeSnapshot | RestoreSnapshot | UndoRestore | DeleteSnapshots | CloneVm | SetTemplate | DetachClone
+    operation: (
+        TakeSnapshot
+        | RestoreSnapshot
+        | UndoRestore
+        | DeleteSnapshots
+        | SetSnapshotPolicy
+        | CloneVm
+        | SetTemplate
+        | DetachClone
+    )
     lane = Lane.READ
     quiet = True

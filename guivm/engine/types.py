@@ -69,7 +69,8 @@ class VmInfo:
     """What the list needs to know of a VM; read anew whenever an event names it.
 
     ``is_complete`` is False as long as the VM's definition has not been read since its host was connected, or cannot
-    be: title, notes, vCPUs, memory and has_graphics are then what an earlier connection told, or empty, 0 and False.
+    be: title, notes, vCPUs, memory, has_graphics and is_template are then what an earlier connection told, or empty, 0
+    and False.
     """
 
     key: VmKey
@@ -85,6 +86,7 @@ class VmInfo:
     has_graphics: bool = False
     has_forwards: bool = False  # guivm keeps port forwards for it (engine/settings/stored_forwards.py)
     is_disposable: bool = False  # it runs, and nothing of that is kept (engine/cloning/disposable.py)
+    is_template: bool = False  # it is neither started nor changed, only cloned (engine/cloning/templates.py)
     is_complete: bool = True
     definition: int = 0  # another number: it was defined anew, though perhaps nothing that is told here is different
     pending: int = 0  # changes that wait for its next start; counted some time after the rest, and 0 until then

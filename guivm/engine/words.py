@@ -69,6 +69,14 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
     rq.UndoRestore: ("Undoing the restore of “{}”", "The restore of “{}” could not be undone."),
     rq.DeleteSnapshots: ("Deleting snapshots of “{}”", "The snapshots of “{}” could not be deleted."),
     rq.EditSnapshot: ("Renaming a snapshot of “{}”", "The snapshot of “{}” could not be renamed."),
+    rq.ReadSnapshotPolicy: (
+        "Reading the snapshot policy of “{}”",
+        "The snapshot policy of “{}” could not be read.",
+    ),
+    rq.SetSnapshotPolicy: (
+        "Changing the snapshot policy of “{}”",
+        "The snapshot policy of “{}” could not be changed.",
+    ),
     rq.CloneVm: ("Cloning “{}”", "“{}” could not be cloned."),
     rq.SetTemplate: ("Converting “{}”", "“{}” could not be converted."),
     rq.DetachClone: ("Detaching “{}” from its source", "“{}” could not be detached from its source."),

@@ -56,6 +56,8 @@ _S = VmState
 _OFF = (_S.OFF, _S.CRASHED, _S.SAVED)
 _NOT_OFF = N("Actions", "Only while it is off")
 _NOT_KEPT = N("Actions", "Its host does not answer, or keeps no definition of it once it is off")
+_OF_TEMPLATE = N("Actions", "It is a template: clone it, or convert it back to a virtual machine first")
+_OF_DISPOSABLE = N("Actions", "It was started for once: everything is thrown away when it is switched off")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class ActionSpec:
     """``enabled`` looks at a VM's state and whether it is persistent, has a display and is complete; an action that
     needs no VM has None.
 
-    Of several selected VMs the action applies to those for which ``enabled`` is true.
+    Of several selected VMs the action applies to those for which :meth:`applies` is true.
     """
 
     id: str
@@ -77,6 +79,21 @@ class ActionSpec:
     checkable: bool = False
     multiple: bool = True  # may apply to several VMs at once
     refusal: str = ""  # why it is disabled, as long as one VM is selected
+    for_templates: bool = True
+    for_disposable: bool = True  # runs of which nothing is kept
+
+    def applies(self, vm: VmInfo) -> bool:
+        """Whether it makes sense for a VM."""
+        fits = (self.for_templates or not vm.is_template) and (self.for_disposable or not vm.is_disposable)
+        return self.enabled is None or (fits and self.enabled(vm))
+
+    def why_not(self, vm: VmInfo) -> str:
+        """Why it does not apply to a VM, marked for translation; empty where that is plain to see."""
+        if self.applies(vm):
+            return ""
+        if vm.is_template and not self.for_templates:
+            return _OF_TEMPLATE
+        return _OF_DISPOSABLE if vm.is_disposable and not self.for_disposable else self.refusal
 
 
 SPECS: tuple[ActionSpec, ...] = (
@@ -93,21 +110,22 @@ SPECS: tuple[ActionSpec, ...] = (
     ActionSpec("quit", Group.FILE, N("Actions", "Quit"), "quit", "Ctrl+Q",
                N("Actions", "Close the window; virtual machines go on running"), section=3),
     ActionSpec("start", Group.MACHINE, N("Actions", "Start"), "start", "Ctrl+Return",
-               N("Actions", "Switch on, or continue from the saved state"), _in(*_OFF)),
+               N("Actions", "Switch on, or continue from the saved state"), _in(*_OFF), for_templates=False),
     ActionSpec("pause", Group.MACHINE, N("Actions", "Pause"), "pause", "Ctrl+P",
                N("Actions", "Freeze the virtual machine where it is, or let it go on"),
                _in(_S.RUNNING, _S.PAUSED, _S.SUSPENDED)),
     ActionSpec("start-disposable", Group.MACHINE, N("Actions", "Start Once, Throw Changes Away"), "", "",
                N("Actions", "Start so that all that is written to its disks is gone when it is switched off"),
                _in(_S.OFF, _S.CRASHED), multiple=False,
-               refusal=_NOT_OFF),
+               refusal=_NOT_OFF, for_templates=False),
     ActionSpec("shutdown", Group.MACHINE, N("Actions", "Shut Down"), "shutdown", "Ctrl+H",
                N("Actions", "Ask the guest to shut down, as its power button does"), _in(_S.RUNNING), section=1),
     ActionSpec("reboot", Group.MACHINE, N("Actions", "Restart"), "reboot", "",
                N("Actions", "Ask the guest to restart"), _in(_S.RUNNING), section=1),
     ActionSpec("save", Group.MACHINE, N("Actions", "Save State"), "save", "Ctrl+S",
                N("Actions", "Write the memory to disk and switch off; start continues from there"),
-               lambda vm: vm.state in (_S.RUNNING, _S.PAUSED) and vm.persistent, section=1),
+               lambda vm: vm.state in (_S.RUNNING, _S.PAUSED) and vm.persistent, section=1,
+               for_disposable=False),
     ActionSpec("reset", Group.MACHINE, N("Actions", "Reset"), "reset", "Ctrl+T",
                N("Actions", "Restart at once; unsaved work in the guest is lost"),
                _in(_S.RUNNING, _S.PAUSED), section=2),
@@ -119,17 +137,20 @@ SPECS: tuple[ActionSpec, ...] = (
     ActionSpec("take-snapshot", Group.MACHINE, N("Actions", "Take Snapshot…"), "snapshot", "Ctrl+Alt+S",
                N("Actions", "Keep its disks and memory as they are now, to go back to"), _kept, section=3,
                multiple=False,
-               refusal=_NOT_KEPT),
+               refusal=_NOT_KEPT, for_templates=False, for_disposable=False),
     ActionSpec("restore-snapshot", Group.MACHINE, N("Actions", "Restore Snapshot…"), "undo", "",
                N("Actions", "Go back to the snapshot that is selected on its page"), _kept, section=3, multiple=False,
-               refusal=_NOT_KEPT),
+               refusal=_NOT_KEPT, for_templates=False),
     ActionSpec("delete-snapshot", Group.MACHINE, N("Actions", "Delete Snapshot…"), "", "",
                N("Actions", "Delete the snapshots that are selected on its page"), _kept, section=3, multiple=False,
+               refusal=_NOT_KEPT),
+    ActionSpec("snapshot-policy", Group.MACHINE, N("Actions", "Schedule Snapshots…"), "clock", "",
+               N("Actions", "Have snapshots taken by themselves while it runs"), _kept, section=3, multiple=False,
                refusal=_NOT_KEPT),
     ActionSpec("clone", Group.MACHINE, N("Actions", "Clone…"), "copy", "",
                N("Actions", "Make another virtual machine like it"), _kept, section=4, multiple=False,
                refusal=_NOT_KEPT),
-    ActionSpec("template", Group.MACHINE, N("Actions", "Template…"), "template", "",
+    ActionSpec("template", Group.MACHINE, N("Actions", "Make a Template…"), "template", "",
                N("Actions", "Make it a template, or an ordinary virtual machine again"),
                lambda vm: vm.state in _OFF and vm.persistent, section=4, multiple=False,
                refusal=_NOT_OFF),
@@ -146,7 +167,7 @@ SPECS: tuple[ActionSpec, ...] = (
                lambda vm: _known(vm) and vm.is_complete, section=5, multiple=False),
     ActionSpec("autostart", Group.MACHINE, N("Actions", "Start with the Host"), "", "",
                N("Actions", "Start this virtual machine when its host starts"),
-               lambda vm: _known(vm) and vm.persistent, section=5, checkable=True),
+               lambda vm: _known(vm) and vm.persistent, section=5, checkable=True, for_templates=False),
     ActionSpec("delete", Group.MACHINE, N("Actions", "Delete…"), "delete", "Del", "",
                _in(*_OFF), section=6, multiple=False),
     ActionSpec("send-ctrl-alt-del", Group.CONSOLE, N("Actions", "Send Ctrl+Alt+Del"), "", "", "", _on_screen,
@@ -210,10 +231,13 @@ SPECS: tuple[ActionSpec, ...] = (
 
 
 def _kinds(selection: Iterable[VmInfo]) -> list[tuple[VmInfo, int]]:
-    """One VM of each kind that ``ActionSpec.enabled`` can tell apart, and how many there are of it."""
-    found: dict[tuple[str, bool, bool, bool], tuple[VmInfo, int]] = {}
+    """One VM of each kind that ``ActionSpec.applies`` can tell apart, and how many there are of it."""
+    found: dict[tuple[str | bool, ...], tuple[VmInfo, int]] = {}
     for vm in selection:
-        kind = (vm.state.value, vm.persistent, vm.has_graphics, vm.is_complete)
+        kind = (
+            *(vm.state.value, vm.persistent, vm.has_graphics, vm.is_complete),
+            *(vm.is_template, vm.is_disposable),
+        )
         first, count = found.get(kind, (vm, 0))
         found[kind] = (first, count + 1)
     return list(found.values())
@@ -234,7 +258,8 @@ class ActionRegistry(QObject):
         self._specs = {spec.id: spec for spec in SPECS}
         self._actions: dict[str, QAction] = {}
         self._resumes = False
-        self._one = False
+        self._converts_back = False
+        self._one: VmInfo | None = None
         for spec in SPECS:
             action = QAction(QCoreApplication.translate("Actions", spec.text), self)
             action.setObjectName(f"action-{spec.id}")
@@ -273,41 +298,40 @@ class ActionRegistry(QObject):
 
     def refusal(self, action_id: str) -> str:
         """Why the action is disabled for what is selected, where that can be said."""
-        spec = self._specs[action_id]
-        refused = self._one and bool(spec.refusal) and not self._actions[action_id].isEnabled()
-        return QCoreApplication.translate("Actions", spec.refusal) if refused else ""
+        if self._one is None or self._actions[action_id].isEnabled():
+            return ""
+        why = self._specs[action_id].why_not(self._one)
+        return QCoreApplication.translate("Actions", why) if why else ""
 
     def in_group(self, group: Group) -> list[ActionSpec]:
         return [spec for spec in SPECS if spec.group is group]
 
     def targets(self, action_id: str, selection: Iterable[VmInfo]) -> list[VmInfo]:
         """Of the selected VMs those the action applies to."""
-        enabled = self._specs[action_id].enabled
-        return [vm for vm in selection if enabled is None or enabled(vm)]
+        applies = self._specs[action_id].applies
+        return [vm for vm in selection if applies(vm)]
 
     def counts(self, action_ids: Iterable[str], selection: Iterable[VmInfo]) -> dict[str, int]:
         """To how many of the selected VMs each action applies."""
         kinds = _kinds(selection)
-        return {
-            action_id: sum(n for vm, n in kinds if (asked := self._specs[action_id].enabled) is None or asked(vm))
-            for action_id in action_ids
-        }
+        return {action_id: sum(n for vm, n in kinds if self._specs[action_id].applies(vm)) for action_id in action_ids}
 
     def update_enabled(self, selection: Sequence[VmInfo]) -> None:
         """Follow the selection and the observed states."""
         kinds = _kinds(selection)
-        self._one = len(selection) == 1
+        self._one = selection[0] if len(selection) == 1 else None
         for spec in SPECS:
             if spec.enabled is None:
                 continue
-            hit = any(spec.enabled(vm) for vm, _ in kinds)
+            hit = any(spec.applies(vm) for vm, _ in kinds)
             ok = hit and (spec.multiple or len(selection) == 1)
             self._actions[spec.id].setEnabled(ok)
-            if spec.refusal:
+            if spec.refusal or not (spec.for_templates and spec.for_disposable):
                 self._actions[spec.id].setToolTip(self.tool_tip(spec.id))
         self._set_resumes([vm for vm, _ in kinds])
-        asked = self._specs["autostart"].enabled
-        autostart = [vm.autostart for vm in selection if asked is None or asked(vm)]
+        self._set_converts_back(back=self._one is not None and self._one.is_template)
+        applies = self._specs["autostart"].applies
+        autostart = [vm.autostart for vm in selection if applies(vm)]
         self._actions["autostart"].setChecked(bool(autostart) and all(autostart))
 
     def _set_resumes(self, selection: Sequence[VmInfo]) -> None:
@@ -320,6 +344,12 @@ class ActionRegistry(QObject):
         action.setIcon(icon(self.icon_name("pause")))
         text = N("Actions", "Resume") if resumes else self._specs["pause"].text
         action.setText(QCoreApplication.translate("Actions", text))
+
+    def _set_converts_back(self, *, back: bool) -> None:
+        if back != self._converts_back:
+            self._converts_back = back
+            text = N("Actions", "Convert Back to a Virtual Machine…") if back else self._specs["template"].text
+            self._actions["template"].setText(QCoreApplication.translate("Actions", text))
 
     # --- shortcuts ------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from guivm.views.console_features import ConsoleFeatures
 from guivm.views.endpoint_connector import EndpointConnector
 from guivm.views.settings import Settings
 from guivm.views.state_page import StatePage
-from guivm.views.state_words import can_start, idle_sentence, state_icon_name, state_word
+from guivm.views.state_words import can_start, idle_sentence, vm_icon_name, vm_word
 from guivm.views.theme import GRID
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ConsolePage(QWidget):
         self._linger.setInterval(LINGER_MS)
         self._linger.timeout.connect(self._update)
 
-        self._idle = StatePage("console-idle", state_icon_name(vm.state), "", "", self)
+        self._idle = StatePage("console-idle", vm_icon_name(vm), "", "", self)
         self._button = QPushButton(self._idle)
         self._button.setObjectName("console-start")
         self._button.setProperty("kind", "primary")
@@ -239,15 +239,15 @@ class ConsolePage(QWidget):
     def _show_idle(self) -> None:
         vm = self._vm
         page = self._idle
-        page.art.set_icon(state_icon_name(vm.state), icons.Tint.QUIET if vm.state is VmState.OFF else vm.state)
+        page.art.set_icon(vm_icon_name(vm), icons.Tint.QUIET if vm.state is VmState.OFF else vm.state)
         if vm.state.is_active:
             page.art.set_icon("display", icons.Tint.QUIET)
             page.title.setText(self.tr("No display"))
             page.text.setText(self.problem or self.tr("This virtual machine has no display that can be shown here."))
         else:
-            page.title.setText(state_word(vm.state))
+            page.title.setText(vm_word(vm))
             page.text.setText(idle_sentence(vm))
-        self._button.setVisible(can_start(vm.state))
+        self._button.setVisible(can_start(vm))
         self._stack.setCurrentWidget(page)
 
     @Slot()

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QSizePolicy, QToolBar, QToolButton, QWidget
 
-from guivm.engine.types import VmInfo, VmKey, VmState
+from guivm.engine.types import VmInfo, VmKey
 from guivm.views import icons
 from guivm.views.actions import ActionRegistry, Group
 from guivm.views.console_actions import ConsoleActions
@@ -15,16 +15,16 @@ from guivm.views.full_screen import FullScreen
 from guivm.views.menus import fill_menu
 from guivm.views.messages import MessageBar
 from guivm.views.settings import CONSOLE_GEOMETRY, Settings
-from guivm.views.state_words import state_word
+from guivm.views.state_words import titled_name
 from guivm.views.theme import GRID
-from guivm.views.vm_header import StatePill
+from guivm.views.vm_header import DisposablePill, StatePill
 
 # What can be done from here; the rest needs the main window.
 _BAR = ("start", "pause", "shutdown", "reboot")
 # What edits or removes the VM, or asks for more of it than its screen, belongs to the main window.
 _NOT_HERE = (
     *("rename", "edit-notes", "autostart", "delete"),
-    *("restore-snapshot", "delete-snapshot", "template", "detach-clone"),
+    *("restore-snapshot", "delete-snapshot", "snapshot-policy", "template", "detach-clone"),
 )
 _ALSO = ("save", "reset", "force-off", "quit", "shortcuts", "preferences")
 
@@ -84,10 +84,10 @@ class ConsoleWindow(QMainWindow):
 
     def set_vm(self, vm: VmInfo) -> None:
         self._vm = vm
-        state = "" if vm.state is VmState.RUNNING else f" ({state_word(vm.state)})"
-        self.setWindowTitle(f"{vm.name}{state}")
+        self.setWindowTitle(titled_name(vm))
         self.setAccessibleName(self.tr("Console of {name}").format(name=vm.name))
-        self.pill.set_state(vm.state)
+        self.pill.set_vm(vm)
+        self._kind.setVisible(vm.is_disposable)
         self.actions_of_vm.update_enabled([vm])
         self.actions_of_vm.action("detach-console").setEnabled(True)
         for action_id in _BAR:
@@ -157,6 +157,8 @@ class ConsoleWindow(QMainWindow):
         space = QWidget(bar)
         space.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         bar.addWidget(space)
+        # A tool bar shows and hides a widget by its action.
+        self._kind = bar.addWidget(DisposablePill(bar))
         bar.addWidget(self.pill)
         for action_id in ("fullscreen", "detach-console"):
             action = self.actions_of_vm.action(action_id)

@@ -261,6 +261,12 @@ class Form(QWidget):
     def rows(self) -> list[FormRow]:
         return list(self._rows)
 
+    def line_up(self, other: Form) -> None:
+        """Let the fields of both begin at one line; when all rows are there."""
+        width = max(row.label.sizeHint().width() for row in (*self._rows, *other.rows))
+        for form in (self, other):
+            form._grid.setColumnMinimumWidth(0, width)
+
     def add_row(self, label: str, field: QWidget, help_text: str = "", *, tall: bool = False) -> FormRow:
         """Append a row. ``label`` may hold a mnemonic (``&``); ``tall`` puts it beside the field's top."""
         text = QLabel(label, self)

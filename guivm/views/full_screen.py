@@ -13,6 +13,7 @@ from guivm.views.actions import ActionRegistry
 from guivm.views.full_screen_bar import FullScreenBar
 from guivm.views.send_keys_menu import SendKeysMenu
 from guivm.views.settings import FULL_SCREEN_MONITOR, HOST_KEY, Settings, for_vm
+from guivm.views.state_words import titled_name
 
 if TYPE_CHECKING:
     from guivm.views.console_page import ConsolePage
@@ -49,7 +50,7 @@ class FullScreen(QObject):
         self.bar.set_captured(page.is_captured)
         self._was_maximized = self._window.isMaximized()
         self.bar.set_menus(self._send_keys, self._monitor_menu())
-        self.bar.set_words(vm.name, self._host_key())
+        self.bar.set_words(titled_name(vm, with_state=False), self._host_key())
         self.bar.set_view_only(self._actions.action("view-only").isChecked())
         self._fill(self._chosen_screen())
         self.bar.start()

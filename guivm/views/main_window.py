@@ -30,6 +30,7 @@ from guivm.views.models.vm_table import VmTableModel
 from guivm.views.pages import Pages
 from guivm.views.settings import Settings
 from guivm.views.small import dropped_path
+from guivm.views.state_words import titled_name
 from guivm.views.theme import GRID, Theme
 from guivm.views.vm_commands import VmCommands
 from guivm.views.vm_list import VmListPane
@@ -260,7 +261,9 @@ class MainWindow(QMainWindow):
             self.pages.show_without_vms(self.table.hosts())
         # An empty list beside an empty page says nothing; hosts in trouble are named under it.
         self.list.setVisible(not self._bare and (self.table.rowCount() > 0 or self.table.shows_hosts))
-        self.setWindowTitle(f"{selected[0].name} — guivm" if len(selected) == 1 and self._bare else "guivm")
+        one = selected[0] if len(selected) == 1 else None
+        alone = one is not None and (self._bare or one.is_disposable)
+        self.setWindowTitle(f"{titled_name(one, with_state=False)} — guivm" if one is not None and alone else "guivm")
 
     # --- actions --------------------------------------------------------------------------------------
 
@@ -355,6 +358,9 @@ class MainWindow(QMainWindow):
         """Enter or double click: the console, and a VM that is off is started."""
         vm = self.table.vm(key)
         if vm is None:
+            return
+        if vm.is_template and not vm.state.is_active:  # it has no console to come
+            self.show_page("overview")
             return
         if not vm.state.is_active:
             self.commands.run("start", [vm], self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
@@ -25,8 +27,12 @@ from guivm.views.art import Art, ElidedLabel, plain_label
 from guivm.views.bridge import Bridge
 from guivm.views.hardware_words import HardwareLine, hardware_lines
 from guivm.views.settings import Settings
+from guivm.views.state_words import kind_sentence
 from guivm.views.theme import GRID
 from guivm.views.thumbnail import ScreenThumbnail
+
+if TYPE_CHECKING:
+    from guivm.views.vm_settings.banner import Banner
 
 # Narrower than this the cards stand below each other.
 _TWO_COLUMNS = 84 * GRID
@@ -178,6 +184,8 @@ class OverviewPage(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._bridge = bridge
+        self._actions = actions
+        self.notice: Banner | None = None  # of a template; made on first use
         self._vm: VmInfo | None = None
         self._read_key: VmKey | None = None
         self.thumbnail = ScreenThumbnail(bridge, settings, self)
@@ -200,9 +208,12 @@ class OverviewPage(QScrollArea):
         right.addStretch(1)
         content = QWidget(self)
         content.setProperty("clear", True)
-        self._columns = QBoxLayout(QBoxLayout.Direction.LeftToRight, content)
-        self._columns.setContentsMargins(3 * GRID, 2 * GRID, 3 * GRID, 3 * GRID)
+        self._rows = QVBoxLayout(content)
+        self._rows.setContentsMargins(3 * GRID, 2 * GRID, 3 * GRID, 3 * GRID)
+        self._rows.setSpacing(2 * GRID)
+        self._columns = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._columns.setSpacing(2 * GRID)
+        self._rows.addLayout(self._columns, 1)
         self._columns.addLayout(left, 5)
         self._columns.addLayout(right, 6)
         self.setWidget(content)
@@ -214,6 +225,8 @@ class OverviewPage(QScrollArea):
         self._vm = vm
         self.notes.set_vm(vm)
         self.thumbnail.set_vm(vm)
+        if vm.is_template != (old is not None and old.is_template):
+            self._show_kind(vm)
         if old is None or old.key != vm.key:
             self.hardware.show_note(self.tr("Reading…"))
             self._read_key = None
@@ -223,6 +236,29 @@ class OverviewPage(QScrollArea):
             old.is_complete and (old.vcpus, old.memory_kib) != (vm.vcpus, vm.memory_kib)
         ):
             self._delay.start()
+
+    def _show_kind(self, vm: VmInfo) -> None:
+        """Above all else: that it is a template, and what can be done with one."""
+        if not vm.is_template:
+            if self.notice is not None:
+                self.notice.clear()
+            return
+        from guivm.views.vm_settings.banner import Banner, Mood
+
+        if self.notice is None:
+            self.notice = Banner("vm-kind", self)
+            self._rows.insertWidget(0, self.notice)
+        actions: list[QPushButton] = []
+        for action_id in ("clone", "template"):
+            action = self._actions.action(action_id)
+            words = {"clone": self.tr("Clone…"), "template": self.tr("Convert Back…")}[action_id]
+            button = QPushButton(words, self.notice)
+            button.setObjectName(f"vm-kind-{action_id}")
+            button.setAccessibleName(words.rstrip("…"))
+            button.clicked.connect(action.trigger)
+            actions.append(button)
+        text = self.tr("This is a template. {what}").format(what=kind_sentence(vm))
+        self.notice.tell(Mood.NEWS, text, actions=actions, closable=False)
 
     @Slot()
     def _read(self) -> None:

@@ -33,7 +33,7 @@ from guivm.views.bridge import Bridge
 from guivm.views.endpoint_connector import EndpointConnector
 from guivm.views.serial_bar import FindBar, NoticeBar
 from guivm.views.state_page import StatePage
-from guivm.views.state_words import can_start, idle_sentence, state_icon_name, state_word
+from guivm.views.state_words import can_start, idle_sentence, vm_icon_name, vm_word
 from guivm.views.theme import GRID, terminal_colors_for
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SerialPage(QWidget):
         self._linger.setInterval(LINGER_MS)
         self._linger.timeout.connect(self._update)
 
-        self._idle = StatePage("serial-idle", state_icon_name(vm.state), "", "", self)
+        self._idle = StatePage("serial-idle", vm_icon_name(vm), "", "", self)
         self._button = QPushButton(self._idle)
         self._button.setObjectName("serial-idle-button")
         self._button.setProperty("kind", "primary")
@@ -157,8 +157,8 @@ class SerialPage(QWidget):
             if problem:
                 return "console", self.tr("Connection lost"), problem, self.tr("Reconnect")
             return "console", self.tr("Connecting…"), "", ""
-        button = self.tr("Start") if can_start(vm.state) else ""
-        return state_icon_name(vm.state), state_word(vm.state), idle_sentence(vm), button
+        button = self.tr("Start") if can_start(vm) else ""
+        return vm_icon_name(vm), vm_word(vm), idle_sentence(vm), button
 
     def _show_face(self) -> None:
         icon, title, text, button = self._face()

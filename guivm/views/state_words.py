@@ -58,23 +58,62 @@ _RANK = (
 _RANK_OF = {state: rank for rank, state in enumerate(_RANK)}
 
 
+_TEMPLATE = N("States", "Template")
+_TEMPLATE_MEANS = N("States", "It is there to be cloned, and neither started nor changed.")
+_DISPOSABLE = N("States", "disposable")
+_DISPOSABLE_MEANS = N("States", "Everything is thrown away at power-off.")
+
+
 def state_word(state: VmState) -> str:
     return QCoreApplication.translate("States", _VM_WORDS[state])
 
 
+def vm_word(vm: VmInfo) -> str:
+    """Its state in a word; of a template that it is one."""
+    return QCoreApplication.translate("States", _TEMPLATE) if rests_as_template(vm) else state_word(vm.state)
+
+
+def vm_words(vm: VmInfo) -> str:
+    """The same, and whether its run is thrown away."""
+    words = vm_word(vm)
+    return f"{words} · {QCoreApplication.translate('States', _DISPOSABLE)}" if vm.is_disposable else words
+
+
+def titled_name(vm: VmInfo, *, with_state: bool = True) -> str:
+    """Its name for the title of what shows it alone: with what must not be overlooked."""
+    state = [] if vm.state is VmState.RUNNING or not with_state else [vm_word(vm)]
+    kind = [QCoreApplication.translate("States", _DISPOSABLE)] if vm.is_disposable else []
+    words = ", ".join((*state, *kind))
+    return f"{vm.name} ({words})" if words else vm.name
+
+
+def kind_sentence(vm: VmInfo) -> str:
+    """What a person must know of a VM that is not as others are, beside the word for that; empty of most."""
+    if vm.is_disposable:
+        return QCoreApplication.translate("States", _DISPOSABLE_MEANS)
+    return QCoreApplication.translate("States", _TEMPLATE_MEANS) if vm.is_template else ""
+
+
+def rests_as_template(vm: VmInfo) -> bool:
+    """Whether being a template says more of it than its state."""
+    return vm.is_template and vm.state in _START_ADVICE
+
+
 def state_sentence(vm: VmInfo) -> str:
     """Why the VM is in its state where the host said so, else what the state means."""
+    if rests_as_template(vm):
+        return kind_sentence(vm)
     return vm.reason or QCoreApplication.translate("States", _VM_SENTENCES[vm.state])
 
 
-def can_start(state: VmState) -> bool:
+def can_start(vm: VmInfo) -> bool:
     """Whether Start is what a person would do next."""
-    return state in _START_ADVICE
+    return vm.state in _START_ADVICE and not vm.is_template
 
 
 def idle_sentence(vm: VmInfo) -> str:
     """What a page says whose VM has nothing to show: what to do, and why it came to that."""
-    if not can_start(vm.state):
+    if not can_start(vm):
         return state_sentence(vm)
     advice = QCoreApplication.translate("States", _START_ADVICE[vm.state])
     return f"{vm.reason} {advice}".strip() if vm.state is VmState.CRASHED else advice
@@ -93,6 +132,11 @@ def pending_sentence(count: int) -> str:
 
 def state_icon_name(state: VmState) -> str:
     return f"state-{state.value}"
+
+
+def vm_icon_name(vm: VmInfo) -> str:
+    """The shape that goes with :func:`vm_word`."""
+    return "template" if rests_as_template(vm) else state_icon_name(vm.state)
 
 
 def state_rank(state: VmState) -> int:

@@ -28,7 +28,7 @@ from guivm.errors import GuivmError
 from guivm.views import icons
 from guivm.views.bridge import Bridge
 from guivm.views.settings import THUMBNAILS, Settings
-from guivm.views.state_words import state_icon_name, state_word
+from guivm.views.state_words import vm_icon_name, vm_word, vm_words
 from guivm.views.theme import GRID, RADIUS, tokens_for
 
 INTERVAL_MS = 2_000
@@ -100,7 +100,7 @@ class ScreenThumbnail(QAbstractButton):
         if old is None or vm is None or old.key != vm.key or old.state is not vm.state:
             self._stale = True
         name = vm.name if vm is not None else ""
-        state = state_word(vm.state) if vm is not None else ""
+        state = vm_words(vm) if vm is not None else ""
         self.setAccessibleName(self.tr("Screen of {name}: {state}. Open the console").format(name=name, state=state))
         self.update()
         self._wake()
@@ -224,7 +224,7 @@ class ScreenThumbnail(QAbstractButton):
         middle = self.rect().center()
         has_display = vm.has_graphics or not vm.is_complete
         waiting = vm.state is VmState.RUNNING and has_display
-        name = "console" if vm.state is VmState.RUNNING else state_icon_name(vm.state)
+        name = "console" if vm.state is VmState.RUNNING else vm_icon_name(vm)
         color = tokens.quiet if waiting or vm.state is VmState.OFF else tokens.state(vm.state)
         icons.paint(painter, QRect(middle.x() - 18, middle.y() - 32, 36, 36), name, color)
         if not has_display:
@@ -232,7 +232,7 @@ class ScreenThumbnail(QAbstractButton):
         elif waiting:
             text = "" if self._settings.get(THUMBNAILS) else self.tr("Open the console")
         else:
-            text = state_word(vm.state)
+            text = vm_word(vm)
         font = QFont(self.font())
         font.setWeight(QFont.Weight.DemiBold)
         painter.setFont(font)

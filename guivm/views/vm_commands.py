@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from guivm.views.snapshots.wishes import Wish
 
 _SIMPLE = ("start", "shutdown", "reboot", "save", "reset", "force-off", "discard-saved")
-_WISHES = ("take-snapshot", "clone", "template", "detach-clone", "start-disposable")
+_WISHES = ("take-snapshot", "clone", "snapshot-policy", "template", "detach-clone", "start-disposable")
 _HANDLED = frozenset((*_SIMPLE, *_WISHES, "pause", "rename", "settings", "edit-notes", "autostart", "delete"))
 _ASKED_FIRST = ("reset", "force-off", "discard-saved")
 _SHOWN_NAME = 60

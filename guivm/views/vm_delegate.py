@@ -9,11 +9,12 @@ from PySide6.QtWidgets import QAbstractItemView, QStyledItemDelegate, QStyleOpti
 from guivm.engine.types import VmInfo
 from guivm.views import formats, icons
 from guivm.views.models.vm_table import Column, Role
-from guivm.views.state_words import state_icon_name, state_word
+from guivm.views.state_words import vm_icon_name, vm_words
 from guivm.views.theme import GRID, Tokens, mix, tokens_for
 
 _BADGE = 32
 _GLYPH = 16
+_MARK, _SIGN = 22, 14
 _INSET = 6  # the row's rounded background stays this far from the edges of the list
 
 _Position = QStyleOptionViewItem.ViewItemPosition
@@ -21,7 +22,7 @@ _Position = QStyleOptionViewItem.ViewItemPosition
 
 def quiet_line(vm: VmInfo, host_label: str) -> str:
     """The second line of a row: the state, then the host where there are several, else the title."""
-    return " · ".join(part for part in (state_word(vm.state), host_label or vm.title) if part)
+    return " · ".join(part for part in (vm_words(vm), host_label or vm.title) if part)
 
 
 class VmDelegate(QStyledItemDelegate):
@@ -117,11 +118,14 @@ class VmDelegate(QStyledItemDelegate):
         painter.setBrush(mix(color, tokens.card, 0.16))
         painter.drawRoundedRect(badge, GRID, GRID)
         gap = (_BADGE - _GLYPH) // 2
-        icons.paint(painter, badge.adjusted(gap, gap, -gap, -gap), state_icon_name(vm.state), color)
+        icons.paint(painter, badge.adjusted(gap, gap, -gap, -gap), vm_icon_name(vm), color)
 
         left = badge.right() + GRID + 5
-        if vm.pending and rect.right() - left > 6 * GRID:
-            rect.setRight(self._paint_pending(painter, option, rect, vm.pending, tokens) - GRID)
+        if rect.right() - left > 6 * GRID:
+            if vm.pending:
+                rect.setRight(self._paint_pending(painter, option, rect, vm.pending, tokens) - GRID)
+            elif vm.is_disposable:
+                rect.setRight(self._paint_disposable(painter, rect, tokens) - GRID)
         width = rect.right() - left
         if width <= 0:
             return
@@ -143,6 +147,17 @@ class VmDelegate(QStyledItemDelegate):
             Qt.AlignmentFlag.AlignVCenter,
             metrics.elidedText(quiet_line(vm, host_label), Qt.TextElideMode.ElideRight, width),
         )
+
+    @staticmethod
+    def _paint_disposable(painter: QPainter, rect: QRect, tokens: Tokens) -> int:
+        """The sign of a run that is thrown away, at the right end of ``rect``; answers its left edge."""
+        place = QRect(rect.right() - _MARK + 1, rect.center().y() - _MARK // 2 + 1, _MARK, _MARK)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(mix(tokens.warning, tokens.card, 0.16))
+        painter.drawRoundedRect(place, GRID - 2, GRID - 2)
+        gap = (_MARK - _SIGN) // 2
+        icons.paint(painter, place.adjusted(gap, gap, -gap, -gap), "disposable", tokens.warning)
+        return place.left()
 
     @staticmethod
     def _paint_pending(painter: QPainter, option: QStyleOptionViewItem, rect: QRect, count: int, tokens: Tokens) -> int:

@@ -33,7 +33,7 @@ from types import FrameType
 from tests.bench.peers import ensure_packages
 from tests.bench.report import BenchError, Benchmark
 
-BENCHMARKS = ("startup", "console", "settings")
+BENCHMARKS = ("startup", "console", "settings", "snapshots")
 OUT = Path(__file__).resolve().parents[2] / "build" / "bench"
 
 

@@ -342,6 +342,7 @@ def test_the_guest_is_given_an_identity_when_its_agent_answers(house: House, mon
     house.domain(made.key).create()
     assert identity.reset_if_due(house.context, made.key) is None, "its agent does not answer"
     answers = {
+        "guest-info": {},
         "guest-get-osinfo": {"id": "debian"},
         "guest-exec": {"pid": 1},
         "guest-exec-status": {"exited": True, "exitcode": 0},

@@ -103,6 +103,8 @@ def test_a_relative_mouse_moves_without_end(person: Person) -> None:
         # One after another: X itself forgets a movement that happens while the pointer is being put back.
         person.do("mousemove_relative", "40", "0")
         person.until("pointer", 40, 0, 0)
+        person.wish("done")
+        person.until("done")
 
 
 @pytest.mark.parametrize("scale", ["1", "1.25", "1.5", "1.75", "2"])

@@ -77,10 +77,13 @@ def test_a_template_is_neither_started_nor_changed(house: House) -> None:
     window = Window(house.host)
     key = VmKey(window.host, house.bios().uuid)
     window.engine.submit(rq.SetTemplate(key, True)).result(WAIT_S)
+    window.recorder.wait_for(lambda: window.recorder.vms(key.host)[key.uuid].is_template)
     xml = house.document(key).to_text()
     for request in (rq.Start(key), rq.StartDisposable(key), rq.ApplySettings(key, xml, xml)):
         with pytest.raises(WrongStateError, match="template"):
             window.engine.submit(request).result(WAIT_S)
+    window.engine.submit(rq.SetTemplate(key, False)).result(WAIT_S)
+    window.recorder.wait_for(lambda: not window.recorder.vms(key.host)[key.uuid].is_template)
     window.engine.stop(WAIT_S)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -345,6 +346,42 @@ def test_a_refused_clone_is_said_where_it_can_be_seen(
     dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
     assert not dialog.primary.isEnabled()
     assert dialog.status.text == "It has internal snapshots. Make a full clone."
+
+
+@pytest.mark.parametrize(
+    ("xml", "asked"),
+    [
+        ("<domain/>", False),
+        ("<domain><devices><tpm model='tpm-crb'><backend type='emulator'/></tpm></devices></domain>", True),
+        ("no XML", True),
+    ],
+)
+def test_clone_asks_about_a_tpm_where_there_is_one(
+    qtbot: QtBot,
+    bridge: Bridge,
+    fake_engine: FakeEngine,
+    key: VmKey,
+    owner: QWidget,
+    tree: SnapshotTree,
+    xml: str,
+    *,
+    asked: bool,
+) -> None:
+    details = fake_engine.submit(rq.ReadDetails(key)).result(1)
+    fake_engine.details[key] = replace(details, xml=xml)
+    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog.more.click()
+    qtbot.waitUntil(lambda: dialog.tpm.isVisible() is asked)
+    assert dialog.serials.isVisible()
+
+
+def test_clone_asks_about_a_tpm_when_it_is_not_known(
+    qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
+) -> None:
+    fake_engine.fail_next(rq.ReadDetails, HostError("The host does not answer."))
+    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog.more.click()
+    qtbot.waitUntil(dialog.tpm.isVisible)
 
 
 def test_template_on_and_off(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget) -> None:

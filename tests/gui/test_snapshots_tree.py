@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from PySide6.QtCore import QModelIndex, QObject, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, Qt
 from PySide6.QtTest import QAbstractItemModelTester, QTest
 from PySide6.QtWidgets import QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
@@ -139,7 +139,11 @@ def random_tree(dice: random.Random) -> SnapshotTree:
     return tree(*found, current=current, changed=dice.choice([None, True, False]))
 
 
-def test_whatever_changes_the_model_is_what_a_fresh_one_is(owner: QWidget, model: SnapshotTreeModel) -> None:
+@pytest.mark.parametrize("deep", [0, 64])
+def test_whatever_changes_the_model_is_what_a_fresh_one_is(
+    owner: QWidget, model: SnapshotTreeModel, monkeypatch: pytest.MonkeyPatch, deep: int
+) -> None:
+    monkeypatch.setattr("guivm.views.models.snapshot_tree._DEEP", deep)
     dice = random.Random(5)
     kept = model.index_of(None)
     for _ in range(150):
@@ -180,6 +184,36 @@ def test_a_chain_of_a_thousand_is_no_deeper_than_the_stack(view: SnapshotTreeVie
     assert 0 <= title.left() < view.viewport().width(), "its title is in sight"
     model.set_tree(tree(*chain[:-1], current="s998"))
     assert model.rowCount(model.index_of(SnapshotId("s998"))) == 1
+
+
+def test_deep_trees_change_as_a_whole_and_keep_what_is_chosen(
+    qtbot: QtBot, view: SnapshotTreeView, model: SnapshotTreeModel
+) -> None:
+    chain = tuple(snapshot(f"s{n}", f"s{n - 1}" if n else None, age_s=2000 - n) for n in range(100))
+    side = snapshot("side", "s10", age_s=5)
+    model.set_tree(tree(*chain, side, snapshot("leaf", "side", age_s=4), current="s99"))
+    view.choose(SnapshotId("s70"))
+    view.collapse(model.index_of(SnapshotId("side")))
+    kept = QPersistentModelIndex(model.index_of(SnapshotId("s80")))
+    gone = QPersistentModelIndex(model.index_of(SnapshotId("s50")))
+    left = (*chain[:50], snapshot("s51", "s49", age_s=1949), *chain[52:])
+    new = snapshot("new", "s99", age_s=3)
+    with (
+        qtbot.waitSignal(model.layoutChanged),
+        qtbot.assertNotEmitted(model.rowsRemoved),
+        qtbot.assertNotEmitted(model.modelReset),
+    ):
+        model.set_tree(tree(*left, side, snapshot("leaf", "side", age_s=4), new, current="new"))
+    assert model.snapshot_at(kept) == "s80"
+    assert not gone.isValid()
+    assert (view.current, view.chosen) == ("s70", ("s70",))
+    assert not view.isExpanded(model.index_of(SnapshotId("side")))
+    for name in ("s49", "s99", "new"):
+        assert view.isExpanded(model.index_of(SnapshotId(name)))
+    assert model.deepest == 101
+    view.choose(SnapshotId("s60"))
+    model.set_tree(tree(*(each for each in left if each.id != "s60"), current="s99"))
+    assert view.chosen == (), "it is gone"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ class Window(ConsoleWidget):
             case ["relative"]:
                 self.loud.set_pointer_mode(PointerMode.RELATIVE)
                 say("mode", "relative")
+            case ["done"]:
+                say("done")  # with the event before it too
             case ["face"]:
                 self.set_face(ConsoleFace.PAUSED)
                 say("paused")

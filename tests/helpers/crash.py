@@ -1,5 +1,7 @@
 """Runs an operation in a process of its own that comes to harm at one certain moment.
 
+:class:`HeldTool` has ``qemu-img`` stand still in the middle of what it writes.
+
 A moment is just before a call that changes something on disk (of ``os``, or of ``qemu-img``); they are counted, so that
 each of them can be tried in turn until there are no more. Nothing here depends on real disks being full.
 """
@@ -10,15 +12,18 @@ import enum
 import errno
 import itertools
 import os
+import shutil
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from guivm.engine import qemu_img
 from guivm.errors import GuivmError
+from tests.helpers.daemon import wait_until
 
 _CHANGING = ("link", "unlink", "rename", "replace", "fsync", "write", "ftruncate", "chmod", "mkdir", "rmdir")
 _GROWING = ("link", "write", "mkdir")
@@ -91,6 +96,8 @@ def _no_space() -> Exception:
 def set_trap(fault: Fault) -> Callable[[], bool]:
     """For the rest of this process. Answers what tells whether the moment has come."""
     trap = _Trap(fault)
+    if "fsync" not in _COUNTED[fault.harm]:
+        setattr(os, "fsync", lambda _descriptor: None)  # noqa: B010  (it only takes time)
     for name in _CHANGING:
         setattr(os, name, trap.wrap(name, getattr(os, name), _no_space))
     full = qemu_img.failure("No space left on device", "The disk images could not be changed.")
@@ -120,6 +127,65 @@ def in_child(operation: Callable[[], object], fault: Fault) -> Outcome:
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     assert status in {outcome.value for outcome in Outcome}, f"the operation ended with {status}, {fault}"
     return Outcome(status)
+
+
+def begin_child(operation: Callable[[], object]) -> int:
+    """Fork; answers the process, which somebody else ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            operation()
+        except BaseException:  # noqa: BLE001  (a forked child must not go back into pytest)
+            traceback.print_exc()
+            sys.stderr.flush()
+        finally:
+            os._exit(1)
+    return pid
+
+
+_HELD = """#!/bin/sh
+case "$1" in
+rebase|commit)
+    echo $$ >"{pid}"
+    prlimit --fsize={limit} --core=0 -- "{tool}" "$@"
+    kill -STOP $$
+    exit 1
+esac
+exec "{tool}" "$@"
+"""
+
+
+class HeldTool:
+    """A ``qemu-img`` that is ended by the system as soon as a file that it merges into would grow beyond ``limit``
+    bytes; what ran it sees a tool that is still at work and stands still. So it is in the middle on any machine."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        real = shutil.which("qemu-img")
+        assert real is not None
+        self.folder = folder
+        self._pid = folder / "pid"
+        folder.mkdir()
+        tool = folder / "qemu-img"
+        tool.write_text(_HELD.format(pid=self._pid, limit=limit, tool=real), encoding="utf-8")
+        tool.chmod(0o755)
+
+    @property
+    def path(self) -> str:
+        """For the environment."""
+        return f"{self.folder}:{os.environ['PATH']}"
+
+    def wait(self) -> int:
+        """Until it stands still; answers its process."""
+        wait_until(lambda: self._pid.exists() and self._pid.read_text().endswith("\n"), "the tool to be run")
+        pid = int(self._pid.read_text())
+        wait_until(lambda: _stands(pid), "the tool to stand still")
+        return pid
+
+
+def _stands(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
 
 
 def every(harm: Harm, attempt: Callable[[Fault], Outcome]) -> Iterator[tuple[Fault, Outcome]]:

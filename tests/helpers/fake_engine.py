@@ -164,7 +164,8 @@ class FakeEngine:
 
     def change_vm(self, key: VmKey, **fields: Any) -> None:
         """Change a VM as if by another program; says so."""
-        self._vms[key] = self._counted(replace(self._vms[key], **fields))
+        vm = replace(self._vms[key], **fields)
+        self._vms[key] = self._counted(replace(vm, is_disposable=vm.is_disposable and vm.state.is_active))
         self.emit(VmsChanged(key.host, (self._vms[key],)))
 
     def remove_vm(self, key: VmKey) -> None:
@@ -321,6 +322,8 @@ class FakeEngine:
     def _do(self, request: rq.Request[Any]) -> Any:
         s = VmState
         match request:
+            case rq.Start(key) if self._existing(key).is_template:
+                raise WrongStateError(f"“{self._existing(key).name}” is a template.")
             case rq.Start(key):
                 self._switch(key, (s.OFF, s.SAVED, s.CRASHED), s.RUNNING)
             case rq.Pause(key):
@@ -411,7 +414,12 @@ class FakeEngine:
             case rq.CreateSampleGuest(host):
                 return self.add_vm("sample-guest", s.RUNNING, host=host)
             case rq.VmRequest(key) if fake_snapshots.answers(request):
-                return self.snapshots.answer(request, self._existing(key))
+                answered = self.snapshots.answer(request, self._existing(key))
+                if isinstance(request, rq.SetTemplate):
+                    self.change_vm(key, is_template=request.on)
+                elif isinstance(request, rq.StartDisposable):
+                    self.change_vm(key, is_disposable=True)
+                return answered
             case _:
                 raise UnsupportedError(f"The fake engine knows no {type(request).__name__}.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from guivm.engine import requests as rq
 from guivm.engine.job_types import Screenshot
+from guivm.engine.snapshots.policy import checked
 from guivm.engine.snapshots.values import (
     ClonedVm,
     CloneKind,
@@ -18,6 +19,7 @@ from guivm.engine.snapshots.values import (
     SnapshotId,
     SnapshotInfo,
     SnapshotMode,
+    SnapshotPolicy,
     SnapshotTree,
     TakenSnapshot,
 )
@@ -39,6 +41,8 @@ _REQUESTS = (
     rq.UndoRestore,
     rq.DeleteSnapshots,
     rq.EditSnapshot,
+    rq.ReadSnapshotPolicy,
+    rq.SetSnapshotPolicy,
     rq.CloneVm,
     rq.SetTemplate,
     rq.DetachClone,
@@ -50,6 +54,9 @@ _REQUESTS = (
 def answers(request: rq.Request[Any]) -> bool:
     """Whether it is one about snapshots or clones."""
     return isinstance(request, _REQUESTS)
+
+
+_SAVED = "It has a saved state: continue from it or discard it first."
 
 
 @dataclass
@@ -68,6 +75,7 @@ class FakeSnapshots:
     refusals: dict[type, tuple[str, str]] = field(default_factory=dict)
     plan_fields: dict[str, Any] = field(default_factory=dict)
     linked: dict[VmKey, VmKey] = field(default_factory=dict)  # clone → source
+    policies: dict[VmKey, SnapshotPolicy] = field(default_factory=dict)
     pause_s: float = 1.2
     _kept: dict[VmKey, _Kept] = field(default_factory=dict)
     _serial: int = 0
@@ -110,16 +118,37 @@ class FakeSnapshots:
                 if before is None:
                     raise OperationError("There is no restore to be undone.")
                 self._kept[key] = _Kept(replace(before, can_undo_restore=""))
-            case rq.DeleteSnapshots():
+            case rq.DeleteSnapshots(snapshots=chosen):
                 self._check(request)
+                if not chosen:
+                    raise OperationError("No snapshot was chosen.")
+                for each in chosen:
+                    self._find(key, each)
                 self._delete(request)
             case rq.EditSnapshot(snapshot=snapshot, title=title, notes=notes):
                 self._find(key, snapshot)
+                if not title.strip():
+                    raise OperationError("The title is empty.")
                 changed = [
-                    replace(info, title=title, notes=notes) if info.id == snapshot else info
+                    replace(
+                        info,
+                        title=title,
+                        notes=notes,
+                        scheduled=info.scheduled and (info.title, info.notes) == (title, notes),
+                    )
+                    if info.id == snapshot
+                    else info
                     for info in self.tree(key).snapshots
                 ]
                 self.change(key, snapshots=tuple(changed))
+            case rq.ReadSnapshotPolicy():
+                return self.policies.get(key)
+            case rq.SetSnapshotPolicy(policy=policy):
+                self._check(request)
+                if policy is not None:
+                    self.policies[key] = checked(policy)
+                else:
+                    self.policies.pop(key, None)
             case rq.CloneVm():
                 self._check(request)
                 return self._clone(request, vm)
@@ -142,6 +171,8 @@ class FakeSnapshots:
         tree = self.tree(vm.key)
         if tree.mode is SnapshotMode.FOREIGN and not tree.cannot_take:
             tree = replace(tree, cannot_take="Its snapshots were made by another tool; use that to take more.")
+        if vm.state is VmState.SAVED and not tree.cannot_take:
+            tree = replace(tree, cannot_take=_SAVED)
         needed = tuple(found.name for clone, source in self.linked.items() if source == vm.key
                        if (found := self.engine.vm(clone)) is not None)  # fmt: skip
         before = self._of(vm.key).before
@@ -161,8 +192,8 @@ class FakeSnapshots:
 
     def _take(self, request: rq.TakeSnapshot, vm: VmInfo, title: str = "") -> TakenSnapshot:
         tree = self.tree(vm.key)
-        if tree.cannot_take:
-            raise UnsupportedError(tree.cannot_take)
+        if tree.cannot_take or vm.state is VmState.SAVED:
+            raise UnsupportedError(tree.cannot_take or _SAVED)
         self._serial += 1
         running = vm.state.is_active
         memory = request.memory and running and not tree.cannot_keep_memory
@@ -177,6 +208,7 @@ class FakeSnapshots:
             tree.mode or SnapshotMode.INTERNAL,
             size_bytes=vm.memory_kib * 512 if memory else 0,
             pause_s=self.pause_s if running else None,
+            scheduled=request.scheduled,
         )
         self.change(
             vm.key,
@@ -237,13 +269,19 @@ class FakeSnapshots:
     # --- plans ----------------------------------------------------------------------------------------
 
     def _plan(self, operation: Any, vm: VmInfo) -> OperationPlan:
-        plan = OperationPlan(vm.key, type(operation).__name__, free_bytes=84 * GIB)
+        if operation.key != vm.key:
+            raise OperationError("The plan is about another virtual machine.")
+        title = f"{type(operation).__name__} {getattr(operation, 'title', '')}".strip()
+        plan = OperationPlan(vm.key, title, free_bytes=84 * GIB)
+        if isinstance(operation, rq.UndoRestore) and self._of(vm.key).before is None:
+            plan = replace(plan, refused="There is no restore that could be undone.")
         makers: dict[type, Callable[[Any, VmInfo, OperationPlan], OperationPlan]] = {
             rq.TakeSnapshot: self._plan_take,
             rq.RestoreSnapshot: self._plan_restore,
             rq.DeleteSnapshots: self._plan_delete,
             rq.CloneVm: self._plan_clone,
             rq.DetachClone: self._plan_detach,
+            rq.SetSnapshotPolicy: self._plan_policy,
         }
         make = makers.get(type(operation))
         if make is not None:
@@ -272,7 +310,7 @@ class FakeSnapshots:
             pauses_guest=vm.state.is_active,
             steps=("Write the memory to a file", "Put the disk on a new image", "Let it go on") if memory
             else ("Put the disk on a new image",),
-            refused=self.tree(vm.key).cannot_take,
+            refused=self._read(vm).cannot_take,
         )  # fmt: skip
 
     def _plan_restore(self, operation: rq.RestoreSnapshot, vm: VmInfo, plan: OperationPlan) -> OperationPlan:
@@ -316,6 +354,17 @@ class FakeSnapshots:
             needs_bytes=700 * MIB * len(doomed),
             frees_bytes=sum(info.size_bytes or 0 for info in doomed),
             refused=refused,
+        )
+
+    def _plan_policy(self, operation: rq.SetSnapshotPolicy, vm: VmInfo, plan: OperationPlan) -> OperationPlan:
+        if operation.policy is None:
+            return replace(plan, steps=("The timer is stopped and removed.",))
+        checked(operation.policy)
+        one = self._plan_take(rq.TakeSnapshot(vm.key, "one", memory=False), vm, plan)
+        return replace(
+            plan,
+            needs_bytes=one.needs_bytes * operation.policy.keep,
+            steps=("systemd looks once an hour whether a snapshot is due.",),
         )
 
     def _plan_clone(self, operation: rq.CloneVm, vm: VmInfo, plan: OperationPlan) -> OperationPlan:

@@ -1,4 +1,5 @@
-"""Operations on snapshots in processes of their own that can be killed between any two of their steps.
+"""Operations on snapshots in processes of their own that are killed, or see libvirtd or the guest killed, between any
+two of their steps.
 
 :class:`Nursery` runs ``python -m tests.helpers.snapshot_child``, which imports everything once and forks for each
 operation, before any thread or connection is there.
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,7 @@ from guivm.engine.snapshots.journal import Journal
 from guivm.engine.snapshots.values import SnapshotId
 from guivm.engine.types import HostId, HostInfo, HostState, VmKey
 from guivm.errors import GuivmError
+from tests.helpers.daemon import SessionDaemon, process_is_gone, wait_until
 
 _DEADLINE_S = 60.0
 NEVER = 1 << 30
@@ -34,6 +36,11 @@ SAVING = "saving"
 """Name of a file that tells, in the folder of images."""
 
 DONE, FAILED, KILLED = 0, 11, -int(signal.SIGKILL)
+IN_SPITE = 12
+"""Done, although somebody was killed."""
+
+GUIVM, LIBVIRTD, QEMU = "guivm", "libvirtd", "qemu"
+VICTIMS = (GUIVM, LIBVIRTD, QEMU)
 
 
 def context_of(connection: libvirt.virConnect, images_dir: Path) -> HandlerContext:
@@ -53,12 +60,12 @@ def context_of(connection: libvirt.virConnect, images_dir: Path) -> HandlerConte
 class Nursery:
     """Used in a ``with``."""
 
-    def __init__(self, uri: str, images_dir: Path) -> None:
-        self._uri, self._images_dir = uri, images_dir
+    def __init__(self, daemon: SessionDaemon, images_dir: Path) -> None:
+        self._daemon, self._images_dir = daemon, images_dir
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Nursery:
-        command = [sys.executable, "-m", "tests.helpers.snapshot_child", self._uri, os.fspath(self._images_dir)]
+        command = [sys.executable, "-m", "tests.helpers.snapshot_child", self._daemon.uri, os.fspath(self._images_dir)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self
 
@@ -69,11 +76,28 @@ class Nursery:
         with self._process as process:
             process.kill()
 
-    def begin(self, operation: str, uuid: str, *arguments: object, moment: int = NEVER, slow: bool = False) -> int:
-        """Begin; answers the process. ``operation`` is a function of ``branches``."""
+    def begin(
+        self,
+        operation: str,
+        uuid: str,
+        *arguments: object,
+        moment: int = NEVER,
+        victim: str = GUIVM,
+        special: str = "",
+    ) -> int:
+        """Begin; answers the process. ``operation`` is a function of ``branches``; for ``special`` see `_SPECIAL`."""
         assert self._process is not None
         assert self._process.stdin is not None
-        order = {"operation": operation, "uuid": uuid, "arguments": arguments, "moment": moment, "slow": slow}
+        order = {
+            "operation": operation,
+            "uuid": uuid,
+            "arguments": arguments,
+            "moment": moment,
+            "victim": victim,
+            "special": special,
+            "libvirtd": self._daemon.pid,
+            "guests": os.fspath(self._daemon.root / "r" / "libvirt" / "qemu" / "run"),
+        }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return self._answer()
@@ -81,20 +105,21 @@ class Nursery:
     def end(self) -> int:
         """Wait; answers how it ended."""
         code = self._answer()
-        assert code in (DONE, FAILED, KILLED), f"the operation ended with {code}"
+        assert code in (DONE, FAILED, KILLED, IN_SPITE), f"the operation ended with {code}"
         return code
 
-    def run(self, operation: str, uuid: str, *arguments: object, moment: int = NEVER) -> int:
-        self.begin(operation, uuid, *arguments, moment=moment)
+    def run(
+        self,
+        operation: str,
+        uuid: str,
+        *arguments: object,
+        moment: int = NEVER,
+        victim: str = GUIVM,
+        special: str = "",
+    ) -> int:
+        """DONE means that there is no such moment."""
+        self.begin(operation, uuid, *arguments, moment=moment, victim=victim, special=special)
         return self.end()
-
-    def every(self, operation: str, uuid: str, *arguments: object) -> Iterator[tuple[int, int]]:
-        """Killed at each moment in turn, until there is none any more: (moment, how it ended)."""
-        for moment in itertools.count():
-            code = self.run(operation, uuid, *arguments, moment=moment)
-            yield moment, code
-            if code != KILLED:
-                return
 
     def _answer(self) -> int:
         assert self._process is not None
@@ -127,10 +152,10 @@ def _main() -> None:
 def _operate(uri: str, images_dir: Path, order: dict[str, Any]) -> int:
     connection = libvirt.open(uri)
     context = context_of(connection, images_dir)
-    _set_traps(order["moment"])
+    trap = _Trap(order)
     _tell_of_save(images_dir)
-    if order["slow"]:
-        _pull_slowly()
+    if order["special"]:
+        _SPECIAL[order["special"]]()
     key = VmKey(context.host.id, order["uuid"])
     arguments = order["arguments"]
     try:
@@ -146,31 +171,53 @@ def _operate(uri: str, images_dir: Path, order: dict[str, Any]) -> int:
     except GuivmError as error:
         print(error, error.details, file=sys.stderr)
         return FAILED
-    return DONE
+    return IN_SPITE if trap.is_reached else DONE
 
 
-def _set_traps(moment: int) -> None:
-    """A moment is after a step, after the first line and the decisive line of the journal, or after a call to libvirt
-    that stops or moves a running guest."""
-    count = itertools.count()
+class _Trap:
+    """Kills at one moment: after a step, after the first line and the decisive line of the journal, or after a call to
+    libvirt that stops or moves a running guest."""
 
-    def after(real: Callable[..., Any]) -> Callable[..., Any]:
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = order
+        self._count = itertools.count()
+        self.is_reached = False
+        for owner, name in (
+            (executing, "do"),
+            (Journal, "decide"),
+            (libvirt.virDomain, "suspend"),
+            (libvirt.virDomain, "snapshotCreateXML"),
+        ):
+            setattr(owner, name, self._after(getattr(owner, name)))
+        Journal.begin = staticmethod(self._after(Journal.begin))  # type: ignore[method-assign]
+
+    def _after(self, real: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             found = real(*args, **kwargs)
-            if next(count) == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if next(self._count) == self._order["moment"]:
+                self.is_reached = True
+                self._kill()
             return found
 
         return wrapped
 
-    for owner, name in (
-        (executing, "do"),
-        (Journal, "decide"),
-        (libvirt.virDomain, "suspend"),
-        (libvirt.virDomain, "snapshotCreateXML"),
-    ):
-        setattr(owner, name, after(getattr(owner, name)))
-    Journal.begin = staticmethod(after(Journal.begin))  # type: ignore[method-assign]
+    def _kill(self) -> None:
+        if self._order["victim"] == GUIVM:
+            _kill_oneself()
+        found = [self._order["libvirtd"]] if self._order["victim"] == LIBVIRTD else _guests(Path(self._order["guests"]))
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda pid=pid: process_is_gone(pid), "the victim to end")  # type: ignore[misc]
+
+
+def _guests(folder: Path) -> list[int]:
+    """Processes by libvirt's files."""
+    found = [int(path.read_text(encoding="ascii")) for path in folder.rglob("guest.pid")]
+    return [pid for pid in found if not process_is_gone(pid)]
+
+
+def _kill_oneself() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _tell_of_save(folder: Path) -> None:
@@ -184,6 +231,28 @@ def _tell_of_save(folder: Path) -> None:
     libvirt.virDomain.saveFlags = told
 
 
+def _stand_after_reading() -> None:
+    """The guest is never let go on after its memory was read: as when libvirtd is ended at that very moment."""
+    real = libvirt.virConnect.restoreFlags
+
+    def standing(connection: libvirt.virConnect, path: str, xml: str, _flags: int) -> None:
+        real(connection, path, xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+        _kill_oneself()
+
+    libvirt.virConnect.restoreFlags = standing
+
+
+def _save_to_full_disk() -> None:
+    """Memory goes to a device that is always full."""
+    real = libvirt.virDomain.saveFlags
+
+    def full(domain: libvirt.virDomain, path: str, *args: Any) -> Any:
+        Path(path).symlink_to("/dev/full")
+        return real(domain, path, *args)
+
+    libvirt.virDomain.saveFlags = full
+
+
 def _pull_slowly() -> None:
     real = libvirt.virDomain.blockRebase
 
@@ -191,6 +260,9 @@ def _pull_slowly() -> None:
         return real(domain, disk, base, 1, flags)  # MiB/s
 
     libvirt.virDomain.blockRebase = slow
+
+
+_SPECIAL = {"slow": _pull_slowly, "stand": _stand_after_reading, "full": _save_to_full_disk}
 
 
 if __name__ == "__main__":

@@ -9,20 +9,22 @@ from typing import Any
 
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QRect, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QImageWriter, QPainter
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QMenu, QWidget
 
 from guivm.engine import requests as rq
 from guivm.engine.job_types import Screenshot
 from guivm.engine.jobs import JobProgress
-from guivm.engine.snapshots.values import SnapshotId, SnapshotInfo, SnapshotMode
+from guivm.engine.snapshots.values import FileAction, FileEffect, SnapshotId, SnapshotInfo, SnapshotMode, SnapshotPolicy
 from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
 from guivm.views.settings import Settings
 from guivm.views.snapshots.page import SnapshotsPage
+from guivm.views.vm_settings.dialog import SettingsDialog
 from tests.helpers.fake_engine import GIB, FakeEngine
 from tests.helpers.fake_snapshots import MIB, snapshot
+from tests.helpers.settings_stage import DOMAIN
 
 Scene = Callable[[], QWidget]
 _DAY = 86_400.0
@@ -111,6 +113,16 @@ class SnapshotScenes:
             "snapshot-help": self.help,
             "clone": lambda: self.action("clone"),
             "clone-more": self.clone_more,
+            "snapshots-schedule": self.schedule,
+            "snapshot-policy": self.policy,
+            "snapshot-policy-off": lambda: self.action("snapshot-policy"),
+            "snapshot-policy-refused": self.policy_refused,
+            "disposable": lambda: self.kind("overview", is_disposable=True),
+            "disposable-console": self.disposable_console,
+            "template-overview": lambda: self.kind("overview", VmState.OFF, is_template=True),
+            "template-console": lambda: self.kind("console", VmState.OFF, is_template=True),
+            "template-menu": self.template_menu,
+            "template-settings": self.template_settings,
             "template": lambda: self.action("template", VmState.OFF),
             "detach-clone": lambda: self.action("detach-clone"),
         }
@@ -123,6 +135,7 @@ class SnapshotScenes:
         state: VmState = VmState.RUNNING,
         *,
         held: tuple[type, ...] = (),
+        policy: SnapshotPolicy | None = None,
         **fields: Any,
     ) -> MainWindow:
         self._engine = FakeEngine()
@@ -131,6 +144,8 @@ class SnapshotScenes:
         self._engine.hold(*held)
         given = believable(time.time()) if snapshots is None else snapshots
         self._engine.snapshots.put(self._key, *given, **({"changed": True, "can_quiesce": True} | fields))
+        if policy is not None:
+            self._engine.snapshots.policies[self._key] = policy
         for number, info in enumerate(given):
             if info.has_picture:
                 self._engine.snapshots.pictures[info.id] = screen(number)
@@ -164,6 +179,7 @@ class SnapshotScenes:
         dialog = shown[-1]
         button = dialog.findChild(QAbstractButton, "plan-details")
         self._wait_for(lambda: button is None or not button.isHidden() or not dialog.primary.isEnabled())  # type: ignore[attr-defined]
+        self._settle()
         return dialog
 
     # --- the page -------------------------------------------------------------------------------------
@@ -286,13 +302,98 @@ class SnapshotScenes:
         return dialog
 
     def clone_more(self) -> QWidget:
-        dialog = self.action("clone")
+        window = self._window()
+        assert self._key is not None
+        tpm = "<domain><devices><tpm model='tpm-crb'><backend type='emulator'/></tpm></devices></domain>"
+        self._engine.details[self._key] = replace(self._engine.submit(rq.ReadDetails(self._key)).result(1), xml=tpm)
+        window.registry.action("clone").trigger()
+        dialog = self._dialog()
         for name in ("clone-kind-linked", "clone-more"):
             button = dialog.findChild(QAbstractButton, name)
             assert button is not None
             button.click()
         dialog.macs.setCurrentIndex(1)  # type: ignore[attr-defined]
         self._wait_for(lambda: bool(dialog.plan_view.notes))  # type: ignore[attr-defined]
+        return dialog
+
+    # --- schedules ------------------------------------------------------------------------------------
+
+    def schedule(self) -> QWidget:
+        now_s = time.time()
+        kept = tuple(replace(info, scheduled=info.id in ("certs", "fix", "try")) for info in believable(now_s))
+        window = self._window(kept, policy=SnapshotPolicy(6, 7))
+        self._select(window, "fix")
+        return window
+
+    def policy(self) -> QWidget:
+        window = self._window(policy=SnapshotPolicy(6, 7))
+        self._engine.snapshots.plan_fields = {
+            "effects": tuple(
+                FileEffect(FileAction.CHANGE, f"/home/user/.config/systemd/user/guivm-snapshot-3f0a1d5c.{kind}")
+                for kind in ("service", "timer")
+            ),
+            "needs_bytes": 9 * GIB,
+            "warnings": (
+                "What the guest writes between two snapshots comes on top.",
+                "The guest stands still for as long as it takes to write its memory, each time.",
+                "It works while you are logged in; for always, allow it once with “loginctl enable-linger”.",
+            ),
+        }
+        window.registry.action("snapshot-policy").trigger()
+        return self._dialog()
+
+    def policy_refused(self) -> QWidget:
+        window = self._window(policy=SnapshotPolicy(48, 3))
+        self._engine.snapshots.refusals[rq.SetSnapshotPolicy] = (
+            "This computer has no systemd of the person's own, which would carry the timer.",
+            "Run “guivm snapshot take” from another timer, such as cron.",
+        )
+        window.registry.action("snapshot-policy").trigger()
+        return self._dialog()
+
+    # --- VMs that are not as others are ---------------------------------------------------------------
+
+    def kind(self, page: str, state: VmState = VmState.RUNNING, **fields: Any) -> MainWindow:
+        window = self._window(state=state)
+        assert self._key is not None
+        others: tuple[tuple[str, VmState, dict[str, Any]], ...] = (
+            ("base-debian", VmState.OFF, {"is_template": True, "title": "Debian 12, updated"}),
+            ("try-it", VmState.RUNNING, {"is_disposable": True}),
+            ("mail", VmState.RUNNING, {"pending": 2}),
+        )
+        for name, its_state, more in others:
+            self._engine.add_vm(name, its_state, **more)
+        self._engine.change_vm(self._key, **fields)
+        window.show_page(page)
+        self._settle()
+        return window
+
+    def disposable_console(self) -> QWidget:
+        window = self.kind("console", is_disposable=True)
+        window.registry.action("detach-console").trigger()
+        self._settle()
+        assert self._key is not None
+        found = window.consoles.window(self._key)
+        assert found is not None
+        return found
+
+    def template_menu(self) -> QWidget:
+        window = self.kind("overview", VmState.OFF, is_template=True)
+        menu = window.findChild(QMenu, "header-menu")
+        assert isinstance(menu, QMenu)
+        menu.popup(window.mapToGlobal(window.rect().topLeft()))
+        self._settle()
+        return menu
+
+    def template_settings(self) -> QWidget:
+        window = self.kind("overview", VmState.OFF, is_template=True)
+        assert self._key is not None
+        self._engine.settings.put(self._key, DOMAIN, "")
+        window.registry.action("settings").trigger()
+        dialog = window.findChild(SettingsDialog)
+        assert isinstance(dialog, SettingsDialog)
+        self._wait_for(lambda: dialog.form is not None)
+        self._settle()
         return dialog
 
     def help(self) -> QWidget:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from guivm.engine.cloning import identity
-from guivm.engine.cloning.identity import Agent, host_name_for, linux_script, run_script, sysprep_command
+from guivm.engine.cloning.agent import Agent
+from guivm.engine.cloning.identity import host_name_for, linux_script, run_script, sysprep_command
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import OperationError
 
@@ -126,6 +127,8 @@ def test_the_agent_runs_the_script_and_tells_what_is_left(monkeypatch: pytest.Mo
     asked: list[dict[str, Any]] = []
 
     def answer(command: dict[str, Any]) -> object:
+        if command["execute"] == "guest-info":
+            return {"supported_commands": [{"name": "guest-exec", "enabled": True}]}
         asked.append(command)
         if command["execute"] == "guest-exec":
             return {"pid": 7}
@@ -159,6 +162,13 @@ def test_an_agent_that_fails_or_talks_nonsense_is_an_error(answers: tuple[object
         run_script(agent_of(lambda command: answers[command["execute"] == "guest-exec-status"]), "copy")
 
 
+def test_an_agent_that_may_not_run_programs_is_said_so() -> None:
+    with pytest.raises(OperationError, match="identity of its own") as caught:
+        run_script(agent_of(lambda _: {"supported_commands": [{"name": "guest-exec", "enabled": False}]}), "copy")
+    assert "guest-exec" in caught.value.advice
+    assert "machine-id" in caught.value.advice
+
+
 # --- which way --------------------------------------------------------------------------------------------
 
 
@@ -176,7 +186,8 @@ def test_who_does_it() -> None:
     )
     assert identity.waits_for_agent(domain(AGENT))
     assert not identity.waits_for_agent(domain())
-    assert not identity.waits_for_agent(domain(AGENT, windows))
+    assert identity.waits_for_agent(domain(AGENT, windows))
+    assert not identity.waits_for_agent(domain(AGENT + "<interface type='hostdev'/>", windows))
     assert "Sysprep" in identity.steps_by_hand(domain(AGENT, windows))
     assert "Sysprep" in identity.steps_by_hand(domain(features="<hyperv><relaxed state='on'/></hyperv>"))
     assert "machine-id" in identity.steps_by_hand(domain())

@@ -7,6 +7,8 @@ import errno
 import os
 import signal
 import stat
+import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +28,8 @@ from guivm.engine.snapshots.run import Run, Share
 from guivm.engine.snapshots.steps import Plan, Step
 from guivm.engine.snapshots.values import OperationPlan
 from guivm.errors import CancelledError, ImageError, InUseError, NoSpaceError, OperationError
-from tests.helpers.crash import Fault, Harm, Outcome, in_child
+from tests.helpers.crash import HeldTool, begin_child
+from tests.helpers.daemon import process_is_gone, wait_until
 from tests.helpers.file_libvirt import FileConnection, FileDomain, file_context, key_of
 from tests.helpers.image_oracles import Qcow2, check_images, contents, digest, make_image, write_pattern
 from tests.helpers.small_libvirt import refusal
@@ -414,12 +417,12 @@ def test_a_result_other_than_planned_is_told(place: Place) -> None:
 
 
 def large(place: Place) -> Path:
-    """An overlay that takes a while to be pulled or merged."""
-    base = make_image(place.images / "large.qcow2", size=512 << 20)
-    write_pattern(base, 7, 0, 128 << 20)
+    """An overlay that takes in, or gives, :data:`PULLED` bytes."""
+    base = make_image(place.images / "large.qcow2", size=128 << 20)
+    write_pattern(base, 7, 0, 32 << 20)
     path = place.images / "above.qcow2"
-    place.do(steps.MakeOverlay(str(path), str(base), "qcow2", 512 << 20))
-    write_pattern(path, 8, 64 << 20, 128 << 20)
+    place.do(steps.MakeOverlay(str(path), str(base), "qcow2", 128 << 20))
+    write_pattern(path, 8, 16 << 20, 32 << 20)
     return path
 
 
@@ -427,9 +430,7 @@ def visible(path: Path) -> str:
     """Of a large image: by QEMU."""
     done = qemu_img.look(("map", "--output=json", "-f", "qcow2", "--", str(path)))
     assert done.returncode == 0
-    import subprocess
-
-    reads = ("read -P 7 0 64M", "read -P 8 64M 128M", "read -P 0 192M 320M")
+    reads = ("read -P 7 0 16M", "read -P 8 16M 32M", "read -P 0 48M 80M")
     for read in reads:
         said = subprocess.run(
             ["qemu-io", "-r", "-f", "qcow2", "-c", read, str(path)], capture_output=True, text=True, check=False
@@ -439,19 +440,36 @@ def visible(path: Path) -> str:
     return "as it should be"
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
-def test_a_cancelled_pull_leaves_all_as_it_was_and_no_leaks(place: Place, share: float) -> None:
+PULLED = 16 << 20
+"""Bytes by which the image grows that takes in the other."""
+
+SHARES = pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95])
+
+
+def held_tool(place: Place, path: Path, share: float) -> HeldTool:
+    """One that stands still when it has written so much of what ``path`` is to take in."""
+    return HeldTool(place.images.parent / "tool", path.stat().st_size + int(share * PULLED))
+
+
+@SHARES
+def test_a_cancelled_pull_leaves_all_as_it_was_and_no_leaks(
+    place: Place, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
     path = large(place)
-    job = place.context.job
+    tool = held_tool(place, path, share)
 
-    def report(*_: object) -> None:
-        progress = job.info.progress
-        if progress is not None and progress.done > share * 1000:
-            job.cancel()
+    def person() -> None:
+        pid = tool.wait()
+        place.context.job.cancel()
+        os.kill(pid, signal.SIGCONT)  # which takes what waits for it: to end
 
-    job._on_change = report
-    with pytest.raises(CancelledError):
-        place.perform(place.plan(steps.Pull(str(path), "qcow2", None)))
+    other = threading.Thread(target=person)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", tool.path)
+        other.start()
+        with pytest.raises(CancelledError):
+            place.perform(place.plan(steps.Pull(str(path), "qcow2", None)))
+        other.join()
     assert visible(path)
     assert Qcow2.read(path).backing
     check_images([path, place.images / "large.qcow2"])
@@ -471,37 +489,42 @@ def _new_job(place: Place) -> Any:
     return job
 
 
-def killed_at(place: Place, share: float, operation: Callable[[], object]) -> None:
-    """In a child that ends by SIGKILL when so much of its step is done."""
-    job = place.context.job
+def killed_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch, path: Path, share: float, operation: Callable[[], object]
+) -> None:
+    """In a child that ends by SIGKILL when its tool has written so much of what ``path`` is to take in."""
+    tool = held_tool(place, path, share)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", tool.path)
+        child = begin_child(operation)
+        pid = tool.wait()
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    wait_until(lambda: process_is_gone(pid), "the tool to end with the process that ran it")
 
-    def report(*_: object) -> None:
-        progress = job.info.progress
-        if progress is not None and progress.done % 1000 > share * 1000:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    job._on_change = report
-    assert in_child(operation, Fault(Harm.KILLED, 1 << 30)) is Outcome.KILLED
-    job._on_change = None
-
-
-@pytest.mark.parametrize("share", [0.05, 0.5])
-def test_a_merge_whose_process_was_killed_is_done_again(place: Place, share: float) -> None:
+@SHARES
+def test_a_merge_whose_process_was_killed_is_done_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
     path = large(place)
     base = place.images / "large.qcow2"
     plan = place.plan(finish=(steps.Merge(str(path), "qcow2", str(base)),))
-    killed_at(place, share, lambda: place.perform(plan))
-    place.settle()  # at once: the tool must be gone with the process that ran it
+    killed_at(place, monkeypatch, base, share, lambda: place.perform(plan))
+    place.settle()
     assert visible(base)
     assert visible(path)
     check_images([path, base])
     assert not journal.is_there(place.folder)
 
 
-def test_a_pull_whose_process_was_killed_is_taken_back(place: Place) -> None:
+@SHARES
+def test_a_pull_whose_process_was_killed_is_taken_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
     path = large(place)
     plan = place.plan(steps.Pull(str(path), "qcow2", None))
-    killed_at(place, 0.2, lambda: place.perform(plan))
+    killed_at(place, monkeypatch, path, share, lambda: place.perform(plan))
     place.settle()
     assert visible(path)
     assert Qcow2.read(path).backing
@@ -581,6 +604,7 @@ class RunningDomain(FileDomain):
         super().__init__(path)
         self.active = True
         self.paused = False
+        self.reason = libvirt.VIR_DOMAIN_PAUSED_USER
         self.live = XML
         self.calls: list[str] = []
         self.fail: dict[str, Exception] = {}
@@ -598,8 +622,9 @@ class RunningDomain(FileDomain):
         return int(self.active)
 
     def state(self, _flags: int) -> tuple[int, int]:
-        running = libvirt.VIR_DOMAIN_PAUSED if self.paused else libvirt.VIR_DOMAIN_RUNNING
-        return (running if self.active else libvirt.VIR_DOMAIN_SHUTOFF), 0
+        if not self.active:
+            return libvirt.VIR_DOMAIN_SHUTOFF, 0
+        return (libvirt.VIR_DOMAIN_PAUSED, self.reason) if self.paused else (libvirt.VIR_DOMAIN_RUNNING, 0)
 
     def suspend(self) -> None:
         self.did("suspend")
@@ -823,6 +848,50 @@ def test_memory_is_run_once_and_never_on_disks_that_have_changed(place: Place, m
     assert calls == []
 
 
+def test_a_guest_that_stands_since_its_memory_was_read_goes_on(place: Place, running: RunningDomain) -> None:
+    """libvirt was ended before it let it go on."""
+    running.paused, running.reason = True, libvirt.VIR_DOMAIN_PAUSED_MIGRATION
+    place.do(steps.RunMemory(str(place.folder / "1.mem"), XML, True))
+    assert running.calls == []
+    place.do(steps.RunMemory(str(place.folder / "1.mem"), XML))
+    assert running.calls == ["resume"]
+    running.paused, running.reason = True, libvirt.VIR_DOMAIN_PAUSED_USER
+    place.do(steps.RunMemory(str(place.folder / "1.mem"), XML))
+    assert running.calls == ["resume"]
+
+
+def test_a_vm_that_libvirt_is_about_to_end_does_not_run(
+    place: Place, running: RunningDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libvirt was ended while it read the memory; when it is back, the VM is active for a moment."""
+    calls = restored(place, monkeypatch)
+    memory = memory_file(place.folder / "1.mem")
+    running.paused, running.reason = True, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        running.active = len(looks) < 3
+
+    monkeypatch.setattr(doing_libvirt.time, "sleep", sleep)  # type: ignore[attr-defined]
+    begun(place, finish=(steps.RunMemory(str(memory), XML),)).decide()
+    place.settle()
+    assert len(looks) == 3
+    assert [call[0] for call in calls] == [str(memory)]
+    assert not journal.is_there(place.folder)
+
+
+def test_a_start_that_does_not_end_stops_everything(
+    place: Place, running: RunningDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.paused, running.reason = True, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP
+    monkeypatch.setattr(doing_libvirt, "_SETTLE_S", -1.0)
+    begun(place, finish=(steps.RunMemory("/m", XML),)).decide()
+    with pytest.raises(InUseError, match="being started"):
+        place.settle()
+    assert journal.is_there(place.folder)
+
+
 def test_a_guest_that_cannot_go_on_does_not_stop_the_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     restored(place, monkeypatch, refusal(words="the CPU is another one"))
     memory = memory_file(place.folder / "1.mem")
@@ -834,10 +903,20 @@ def test_a_guest_that_cannot_go_on_does_not_stop_the_rest(place: Place, monkeypa
     assert not place.base.stat().st_mode & 0o222
 
 
-def test_a_libvirt_that_is_gone_leaves_the_rest_for_later(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("when", ["asked", "looked up"])
+def test_a_libvirt_that_is_gone_leaves_the_rest_for_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
     memory = memory_file(place.folder / "1.mem")
+    gone = refusal(libvirt.VIR_ERR_INVALID_CONN, "the connection is closed")
+
+    def look_up(_uuid: str) -> FileDomain:
+        raise gone
+
     with monkeypatch.context() as patched:
-        restored(place, patched, refusal(libvirt.VIR_ERR_INVALID_CONN, "the connection is closed"))
+        restored(place, patched, gone)
+        if when == "looked up":
+            patched.setattr(place.connection, "lookupByUUIDString", look_up, raising=False)
         with pytest.raises(OperationError, match="not finished"):
             place.perform(place.plan(finish=(steps.RunMemory(str(memory), XML),)))
     calls = restored(place, monkeypatch)
@@ -923,6 +1002,50 @@ def test_a_live_pull_that_goes_on_without_us_is_ended(place: Place, running: Run
     running.job = libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL
     place.settle()
     assert running.calls == ["abort block job"]
+
+
+def pulled(place: Place) -> steps.LivePull:
+    """One that has named its new base already."""
+    place.do(steps.Pull(str(place.top), "qcow2", str(place.base), "qcow2"))
+    return steps.LivePull("vda", str(place.top), str(place.base), str(place.middle), "qcow2")
+
+
+def test_what_was_pulled_is_written_before_anything_else_is_done(place: Place, running: RunningDomain) -> None:
+    """QEMU holds tables in its memory that a loss of power would take; it writes them when it stops the guest."""
+    place.perform(place.plan(pulled(place)))
+    assert running.calls == ["suspend", "resume"]
+    running.calls.clear()
+    begun(place, pulled(place))
+    place.settle()
+    assert running.calls == ["suspend", "resume"]
+    assert Qcow2.read(place.top).backing == str(place.base)
+    assert not journal.is_there(place.folder)
+
+
+def test_nothing_is_pulled_while_the_guest_stands_still(place: Place, running: RunningDomain) -> None:
+    """For then what was pulled could not be written."""
+    running.paused = True
+    with pytest.raises(InUseError, match="paused"):
+        place.perform(place.plan(steps.LivePull("vda", str(place.top), str(place.base), str(place.middle), "qcow2")))
+    assert running.calls == []
+    assert not journal.is_there(place.folder)
+    begun(place, pulled(place))
+    with pytest.raises(InUseError, match="paused"):
+        place.settle()
+    assert journal.is_there(place.folder)
+    running.paused = False
+    place.settle()
+    assert not journal.is_there(place.folder)
+
+
+def test_what_was_pulled_and_never_written_stands_on_its_old_base_again(place: Place) -> None:
+    """QEMU, or the computer, has ended in between."""
+    before = digest(place.top, "qcow2")
+    begun(place, pulled(place))
+    place.settle()
+    assert Qcow2.read(place.top).backing == str(place.middle)
+    assert digest(place.top, "qcow2") == before
+    check_images([place.top])
 
 
 def test_a_live_pull_whose_vm_has_ended_is_done_by_ourselves(place: Place) -> None:

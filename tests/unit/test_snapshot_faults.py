@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import pytest
 
 from guivm.engine.snapshots import journal, recovering, steps, store
 from guivm.engine.snapshots.journal import Entry, Journal
+from guivm.engine.snapshots.naming import TRASH_NAME
 from guivm.engine.snapshots.steps import Step
+from guivm.errors import GuivmError
 from tests.helpers.branch_house import UUID, House
 from tests.helpers.crash import Fault, Harm, Outcome, every, in_child
+from tests.helpers.other_user import as_user
 
 
 def _one(house: House) -> None:
@@ -150,3 +155,105 @@ def test_settling_may_be_cut_short_too(tmp_path: Path, name: str) -> None:
         ends.append(found[0] == before)
     assert ends[0] is True
     assert ends[-1] is False
+
+
+# --- permissions ------------------------------------------------------------------------------------------
+
+_SOMEBODY = 65534
+
+
+@pytest.fixture
+def somebodys() -> Iterator[House]:
+    """A house of somebody's who is not root, with two branches from its first snapshot."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        if os.geteuid() == 0:
+            os.chown(name, _SOMEBODY, _SOMEBODY)
+        with as_user(_SOMEBODY):
+            house = House(Path(name) / "h")
+            house.folder.mkdir()
+            house.build()
+            _restored(house)
+        yield house
+
+
+def _unreadable(house: House, sibling: list[Path]) -> list[Path]:
+    for path in sibling:
+        path.chmod(0)
+    return sibling
+
+
+def _of_another(_house: House, sibling: list[Path]) -> list[Path]:
+    for path in sibling:
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+        path.chmod(0o600 if os.geteuid() == 0 else 0)
+    return sibling
+
+
+def _of_another_to_be_read(_house: House, sibling: list[Path]) -> list[Path]:
+    for path in sibling:
+        if os.geteuid() == 0:
+            os.chown(path, 0, 0)
+        path.chmod(0o444)
+    return sibling
+
+
+def _folder(house: House, _sibling: list[Path]) -> list[Path]:
+    house.images.chmod(0o500)
+    return [house.images]
+
+
+def _own_folder(house: House, _sibling: list[Path]) -> list[Path]:
+    folder = store.folder_of(house.images, UUID)
+    folder.chmod(0o500)
+    return [folder]
+
+
+OPERATIONS: dict[str, Callable[[House], object]] = {
+    "take": lambda house: house.take("another"),
+    "restore": lambda house: house.restore("first"),
+    "restore the sibling": lambda house: house.restore("second"),
+    "restore and keep": lambda house: house.restore("first", "kept"),
+    "undo": lambda house: house.undo(),
+    "delete": lambda house: house.delete("first"),
+    "delete the sibling": lambda house: house.delete("second"),
+    "delete all": lambda house: house.delete("first", children=True),
+}
+
+
+@pytest.mark.parametrize("forbid", [_unreadable, _of_another, _of_another_to_be_read, _folder, _own_folder])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_sibling_or_folder_that_is_forbidden_loses_nothing(
+    somebodys: House, name: str, forbid: Callable[[House, list[Path]], list[Path]]
+) -> None:
+    """The operation is refused or done, never half."""
+    house = somebodys
+    before = house.contents()
+    second = house.tree().find(house.find("second"))
+    assert second is not None
+    modes = {path: path.stat().st_mode for path in house.images.rglob("*")} | {
+        house.images: house.images.stat().st_mode
+    }
+    forbidden = forbid(house, [Path(path) for path in second.images])
+    was_done = True
+    with as_user(_SOMEBODY):
+        try:
+            OPERATIONS[name](house)
+        except GuivmError:
+            was_done = False
+            assert not journal.is_there(store.folder_of(house.images, UUID))
+    for path in forbidden:
+        for place in (path, *house.images.glob(f"{TRASH_NAME}/*.moved/*-{path.name}")):
+            if place.exists():
+                place.chmod(modes[path])
+                if os.geteuid() == 0:
+                    os.chown(place, _SOMEBODY, _SOMEBODY)
+    with as_user(_SOMEBODY):
+        house.require_sound()
+        now = house.contents()
+        if not was_done:
+            assert now == before
+        for title in (now.reads.keys() & before.reads.keys()) - {""}:
+            assert now.reads[title] == before.reads[title]
+        house.take("afterwards")
+        house.require_sound()

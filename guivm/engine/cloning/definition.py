@@ -10,6 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from guivm.engine.cloning import sysprep
 from guivm.engine.options.devices import random_mac
 from guivm.engine.options.port_forwards import read_forwards, rename_owner
 from guivm.engine.xml.chardev import CharLine, CharSource
@@ -29,7 +30,10 @@ _WRITTEN_MEMORY = ("nvdimm", "virtio-pmem")
 
 @dataclass(frozen=True, slots=True)
 class NewVm:
-    """What the clone shall be. ``drives``: targets of those of which it gets an image of its own."""
+    """What the clone shall be. ``drives``: targets of those of which it gets an image of its own.
+
+    ``pull_links``: its cards are disconnected until its identity is reset.
+    """
 
     uuid: str
     name: str
@@ -37,6 +41,7 @@ class NewVm:
     keep_macs: bool = False
     keep_serials: bool = False
     reset_identity: bool = False
+    pull_links: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,8 +290,9 @@ class _Work:
             self.remarks.append("It shares the same folders of the computer as its source.")
         if self.document.qemu_command_line.exists:
             self.remarks.append("Its arguments for QEMU were taken over as they are: look whether both can have them.")
+        sysprep.plug_all(self.document)  # of a source that waits for its own identity
         if self.new.reset_identity:
-            self.document.metadata.settings.identity_host_name = self.new.name
+            sysprep.mark_due(self.document, self.new.name, pull_links=self.new.pull_links)
 
 
 def _let_libvirt_choose(display: Graphics) -> None:

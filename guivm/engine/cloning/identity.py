@@ -9,8 +9,6 @@ Formats: QEMU ``qga/qapi-schema.json``; machine-id(5); virt-sysprep(1).
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import os
 import re
@@ -18,18 +16,19 @@ import shutil
 import subprocess
 import time
 import unicodedata
-from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from guivm.engine.cloning import sysprep
+from guivm.engine.cloning.agent import Agent as Agent
+from guivm.engine.cloning.agent import SilentError
 from guivm.engine.cloning.marks import disposable_folders
-from guivm.engine.libvirt_errors import is_connection_lost, text_of
+from guivm.engine.libvirt_errors import is_connection_lost
 from guivm.engine.types import VmKey
-from guivm.engine.xml.document import NAMESPACES, XmlError
 from guivm.engine.xml.domain import DomainXml
-from guivm.engine.xml.metadata import bare_text
-from guivm.errors import GuivmError, OperationError, UnsupportedError
-from guivm.text import clean_block, clean_line
+from guivm.errors import BusyError, GuivmError, OperationError, UnsupportedError
+from guivm.text import clean_line
 
 if TYPE_CHECKING:
     import libvirt
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_ANSWER_S = 10
 _SCRIPT_S = 120.0
 _LOOK_S = 0.5
 _OFFLINE_S = 900.0
@@ -53,6 +51,9 @@ if [ -f /etc/machine-id ]; then
   : >/etc/machine-id || echo "machine-id"
   if [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then rm -f /var/lib/dbus/machine-id; fi
   if has systemd-machine-id-setup; then systemd-machine-id-setup >/dev/null 2>&1 || echo "machine-id"; fi
+  if [ ! -s /etc/machine-id ] && ! has systemd-machine-id-setup && [ -r /proc/sys/kernel/random/uuid ]; then
+    tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
+  fi
   if [ ! -e /var/lib/dbus/machine-id ] && has dbus-uuidgen; then dbus-uuidgen --ensure >/dev/null 2>&1; fi
 fi
 rm -f /var/lib/systemd/random-seed
@@ -101,12 +102,17 @@ _BY_HAND = (
     "Its guest still has the identity of its source. In the guest, as root: empty /etc/machine-id, remove "
     "/etc/ssh/ssh_host_* and run “ssh-keygen -A”, write the new name to /etc/hostname, then restart it."
 )
-_BY_HAND_WINDOWS = (
-    "Its Windows still has the identity of its source. Pull its network cable, run "
-    "“C:\\Windows\\System32\\Sysprep\\sysprep.exe /generalize /oobe /reboot” in it, and plug the cable in again when "
-    "it has restarted."
+_NO_PROGRAMS = (
+    "Its agent may not run programs (guest-exec): allow that in the guest, in /etc/sysconfig/qemu-ga or "
+    f"/etc/qemu/qemu-ga.conf, and restart the guest. Or do it by hand: {_BY_HAND}"
 )
 _WHEN_IT_ANSWERS = "Its guest gets an identity of its own when its agent answers first; restart it once after that."
+
+
+_WINDOWS_WHEN_IT_ANSWERS = (
+    "Its Windows is generalised by Sysprep when its agent answers first, and restarts after that. Until then it is "
+    "disconnected from its networks. Let it run: do not shut it down meanwhile."
+)
 
 
 # --- plans (pure) -----------------------------------------------------------------------------------------
@@ -123,13 +129,6 @@ def linux_script(host_name: str) -> str:
     if host_name and re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", host_name) is None:
         raise ValueError("no host name")
     return _LINUX.replace("@NAME@", host_name)
-
-
-def exec_command(host_name: str) -> Mapping[str, object]:
-    """The agent's command that runs the script."""
-    script = base64.b64encode(linux_script(host_name).encode("ascii")).decode("ascii")
-    arguments = {"path": "/bin/sh", "arg": ["-s"], "input-data": script, "capture-output": True}
-    return {"execute": "guest-exec", "arguments": arguments}
 
 
 def sysprep_command(host_name: str, images: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
@@ -161,12 +160,14 @@ def has_agent(document: DomainXml) -> bool:
 
 def steps_by_hand(document: DomainXml) -> str:
     """What a person has to do, in sentences."""
-    return _BY_HAND_WINDOWS if is_windows(document) else _BY_HAND
+    return f"Its Windows still has the identity of its source. {sysprep.BY_HAND}" if is_windows(document) else _BY_HAND
 
 
 def waits_for_agent(document: DomainXml) -> bool:
-    """Whether a clone of this VM can be left to its agent."""
-    return has_agent(document) and not is_windows(document)
+    """Whether a clone of this VM can be left to its agent. The link of a card of the host's own cannot be pulled."""
+    if not has_agent(document):
+        return False
+    return not is_windows(document) or all(nic.type != "hostdev" for nic in document.devices.interfaces)
 
 
 # --- before the first start -------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def reset(context: HandlerContext, key: VmKey) -> tuple[str, ...]:
 
     document = DomainXml.parse(str(context.domain(key).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
     if document.metadata.settings.identity_host_name is not None:
-        return (_WHEN_IT_ANSWERS,)
+        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
     images = tuple(
         (disk.path, disk.driver_type or "raw")
         for disk in document.devices.disks
@@ -246,26 +247,46 @@ def reset_if_due(context: HandlerContext, key: VmKey) -> Reset | None:
     import libvirt
 
     domain = context.domain(key)
-    if not domain.isActive() or not domain.isPersistent():
+    if not domain.isActive() or not domain.isPersistent() or not _is_due(domain):
         return None
-    text = str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-    if "identity" not in text:
-        return None
-    document = DomainXml.parse(text)
-    if not is_due(document) or disposable_folders(str(domain.XMLDesc(0))):
+    if disposable_folders(str(domain.XMLDesc(0))):
         return None  # in a run that is thrown away it would be lost with all the rest
     agent = Agent(domain)
     try:
-        system = agent.ask({"execute": "guest-get-osinfo"})
+        system = agent.system()
     except UnsupportedError:
         return None  # it does not answer (yet)
-    if isinstance(system, dict) and system.get("id") == "mswindows":
-        _forget(domain)
-        raise UnsupportedError(_BY_HAND_WINDOWS)
-    host_name = host_name_for(document.metadata.settings.identity_host_name or "")
-    left = run_script(agent, host_name)
-    _forget(domain)
-    return Reset(host_name, left)
+    try:
+        with _alone(context, key):
+            if not _is_due(domain):
+                return None  # somebody else was quicker
+            document = DomainXml.parse(str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+            host_name = host_name_for(document.metadata.settings.identity_host_name or "")
+            if system == sysprep.WINDOWS:
+                return Reset(host_name) if sysprep.generalise(domain, agent) else None
+            left = run_script(agent, host_name)
+            sysprep.forget(domain)
+            return Reset(host_name, left)
+    except SilentError:
+        return None  # it does not answer (yet)
+    except BusyError:
+        return None  # somebody else does it
+
+
+def _is_due(domain: libvirt.virDomain) -> bool:
+    import libvirt
+
+    text = str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    return "identity" in text and is_due(DomainXml.parse(text))
+
+
+def _alone(context: HandlerContext, key: VmKey) -> AbstractContextManager[None]:
+    """Nobody else does it meanwhile, nor changes its images. Raises BusyError when somebody does."""
+    from guivm.engine.snapshots import journal, store
+
+    if context.kept_here is None:
+        return nullcontext()
+    return journal.locked(store.folder_of(context.kept_here, key.uuid), clean_line(str(context.domain(key).name())))
 
 
 def reset_all_due(context: HandlerContext) -> None:
@@ -284,80 +305,20 @@ def reset_all_due(context: HandlerContext) -> None:
             _log.warning("the identity of a guest: %s %s", error, error.details)
 
 
-class Agent:
-    """The guest's agent. Its answers are the guest's words: hostile."""
-
-    def __init__(self, domain: libvirt.virDomain, call: Callable[[str], str] | None = None) -> None:
-        self._domain = domain
-        self._call = call or self._by_libvirt
-
-    def ask(self, command: Mapping[str, object]) -> object:
-        """Raises UnsupportedError when it does not answer or does not know the command, libvirtError."""
-        import libvirt
-
-        try:
-            answer = json.loads(self._call(json.dumps(command)))
-            return answer["return"]
-        except libvirt.libvirtError as error:
-            if is_connection_lost(error):
-                raise
-            raise UnsupportedError("The guest's agent does not do that.", details=text_of(error)) from error
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise UnsupportedError("The guest's agent answers nonsense.", details=str(error)) from error
-
-    def _by_libvirt(self, command: str) -> str:
-        import libvirt_qemu
-
-        return str(libvirt_qemu.qemuAgentCommand(self._domain, command, _ANSWER_S, 0))
-
-
 def run_script(agent: Agent, host_name: str) -> tuple[str, ...]:
     """Run the script in the guest to its end; answers what could not be done. Raises OperationError."""
     failed = "The guest could not be given an identity of its own."
     try:
-        begun = agent.ask(exec_command(host_name))
-        pid = begun["pid"] if isinstance(begun, dict) else None
-        if not isinstance(pid, int):
-            raise OperationError(failed, details="the agent answers nonsense")
-        end = time.monotonic() + _SCRIPT_S
-        while True:
-            state = agent.ask({"execute": "guest-exec-status", "arguments": {"pid": pid}})
-            if not isinstance(state, dict):
-                raise OperationError(failed, details="the agent answers nonsense")
-            if state.get("exited") is True:
-                break
-            if time.monotonic() > end:
+        if not agent.runs_programs():
+            raise OperationError(failed, advice=_NO_PROGRAMS)
+        pid = agent.start("/bin/sh", ("-s",), typed=linux_script(host_name))
+        end_s = time.monotonic() + _SCRIPT_S
+        while (ended := agent.ended(pid)) is None:
+            if time.monotonic() > end_s:
                 raise OperationError(failed, advice="It takes too long.")
             time.sleep(_LOOK_S)
     except UnsupportedError as error:
         raise OperationError(failed, advice=_BY_HAND, details=f"{error} {error.details}") from error
-    said = _decoded(state.get("out-data"))
-    if state.get("exitcode") != 0:
-        raise OperationError(failed, advice=_BY_HAND, details=said or _decoded(state.get("err-data")))
-    return tuple(clean_line(line, 80) for line in said.splitlines() if line.strip())[:20]
-
-
-def _decoded(data: object) -> str:
-    try:
-        return clean_block(base64.b64decode(data if isinstance(data, str) else "").decode("utf-8", "replace"), 4096)
-    except ValueError:
-        return ""
-
-
-def _forget(domain: libvirt.virDomain) -> None:
-    """It is no longer due: neither in the definition nor in the running VM."""
-    import libvirt
-
-    for where, flags in (
-        (libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_XML_INACTIVE),
-        (libvirt.VIR_DOMAIN_AFFECT_LIVE, 0),
-    ):
-        try:
-            settings = DomainXml.parse(str(domain.XMLDesc(flags))).metadata.settings
-            settings.identity_host_name = None
-            text = bare_text(settings) or None
-            domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "guivm", NAMESPACES["guivm"], where)
-        except (libvirt.libvirtError, XmlError) as error:
-            if isinstance(error, libvirt.libvirtError) and is_connection_lost(error):
-                raise
-            _log.warning("the note that an identity is due could not be removed: %s", error)
+    if ended.exit_code != 0:
+        raise OperationError(failed, advice=_BY_HAND, details=ended.said)
+    return tuple(clean_line(line, 80) for line in ended.said.splitlines() if line.strip())[:20]

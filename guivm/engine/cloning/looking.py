@@ -68,13 +68,15 @@ def prepare(context: HandlerContext, around: Surroundings, spec: CloneSpec, *, l
     folder = _folder(spec, source, linked=linked)
     place = Path(folder) if folder else _place_of_state(context, source)
     env = _with_folder(around.env, place)
+    resets = spec.identity is IdentityPolicy.RESET and identity.waits_for_agent(document)
     new = NewVm(
         uuid=uuid,
         name=spec.name,
         drives=frozenset(disk.target for disk in source.disks if disk.written),
         keep_macs=spec.keep_macs,
         keep_serials=spec.keep_serials,
-        reset_identity=spec.identity is IdentityPolicy.RESET and identity.waits_for_agent(document),
+        reset_identity=resets,
+        pull_links=resets and identity.is_windows(document),
     )
     made = clone_definition(xml, new, elsewhere(context))
     target = CloneTarget(

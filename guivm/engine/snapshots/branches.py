@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import posixpath
 import secrets
 import time
 from collections.abc import Iterable
@@ -59,7 +60,7 @@ class Surroundings:
 
 def look(context: HandlerContext, seen: Situation) -> Surroundings:
     """Raises GuivmError or libvirtError: nothing is planned on half a view."""
-    graph = _with_nvram(read_graph(context), seen.key.uuid, nvram_path(context, seen))
+    graph = _with_nvram(read_graph(context, seen.tree), seen.key.uuid, nvram_path(context, seen))
     tree = seen.tree or BranchTree(seen.key.uuid, seen.name)
     folder = store.folder_of(context.images_dir, seen.key.uuid)
     tpm = tpm_folder(context, seen)
@@ -138,7 +139,7 @@ def _taken(graph: Graph, uuid: str, folder: Path) -> frozenset[str]:
     folders = {os.fspath(folder)}
     for holder in graph.holders:
         if holder.uuid == uuid:
-            folders.update(os.fspath(Path(path).parent) for path in holder.files)
+            folders.update(posixpath.dirname(path) for path in holder.files)
     found: set[str] = set()
     for each in folders:
         with contextlib.suppress(OSError), os.scandir(each) as entries:

@@ -109,13 +109,16 @@ def _on(step: steps.Pull | steps.SetBacking) -> tuple[str, ...]:
 
 
 def mend(step: Step | None) -> None:
-    """Repair what a ``qemu-img`` that was ended in the middle leaves in an image: clusters taken and not used.
+    """Repair what a ``qemu-img``, or a QEMU, that was ended in the middle leaves in an image: clusters taken and not
+    used.
 
     Raises ImageError when something worse is wrong.
     """
     match step:
         case steps.Pull(path=path, format=form):
             qemu_img.repair_leaks(path, form)
+        case steps.LivePull(path=path):
+            qemu_img.repair_leaks(path, "qcow2")
         case steps.Merge(path=path, format=form, into=into):
             if os.path.lexists(path):
                 qemu_img.repair_leaks(into, read_image(path, form).backing_format)

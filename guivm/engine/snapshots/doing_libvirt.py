@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from guivm.engine import qemu_img
 from guivm.engine.files import fsync_file, make_private_folder
-from guivm.engine.libvirt_errors import text_of
+from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
 from guivm.engine.saving import SaveWatcher
 from guivm.engine.snapshots import doing, steps
 from guivm.engine.snapshots.defining import define
@@ -90,10 +90,19 @@ def _save_memory(run: Run, path: Path) -> None:
 
 
 def _run_memory(run: Run, step: steps.RunMemory) -> None:
-    """Again: a VM that runs has been restored already; one whose overlays hold data has gone on, and ended since."""
+    """Again: a VM that runs has been restored already; one whose overlays hold data has gone on, and ended since.
+
+    libvirt may have been ended between reading the memory and letting the guest go on: then the guest stands still, by
+    nobody's wish, and libvirt still gives the reading as the reason.
+    """
     import libvirt
 
-    if run.domain.isActive() or not Path(step.path).exists() or any(holds_data(path) for path in step.onto):
+    if run.domain.isActive():
+        stands_since_read = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION)
+        if not step.paused and tuple(run.domain.state(0)) == stands_since_read:
+            run.domain.resume()
+        return
+    if not Path(step.path).exists() or any(holds_data(path) for path in step.onto):
         return
     flags = libvirt.VIR_DOMAIN_SAVE_PAUSED if step.paused else libvirt.VIR_DOMAIN_SAVE_RUNNING
     run.context.connection.restoreFlags(step.path, step.xml, flags)
@@ -129,6 +138,26 @@ def _used_since(xml: str, memory: Path) -> bool:
                 if Path(disk.path).stat().st_mtime_ns > saved_ns:
                     return True
     return False
+
+
+def await_decided(run: Run) -> None:
+    """Until libvirt knows whether the VM runs.
+
+    One that was being started when libvirt was ended is active, as starting up, for a moment after libvirt has come
+    back; then libvirt ends it. Raises libvirtError; InUseError when it stays so.
+    """
+    import libvirt
+
+    deadline_s = time.monotonic() + _SETTLE_S
+    undecided = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+    try:
+        while tuple(run.domain.state(0)) == undecided:
+            if time.monotonic() > deadline_s:
+                raise InUseError("The virtual machine is being started.", advice="Wait until that has ended.")
+            time.sleep(_LOOK_S)
+    except libvirt.libvirtError as error:
+        if is_connection_lost(error) or code_of(error) != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
 
 
 def end_save(run: Run) -> None:
@@ -177,7 +206,7 @@ def _live_overlays(run: Run, step: steps.LiveOverlays) -> None:
     if step.quiesce:
         if run.notes is not None:
             run.notes.guest_stops()
-        domain.fsFreeze()
+        _freeze(domain)
     try:
         with _standing(run, domain) if was_running else nullcontext():
             for source, target in step.copies:
@@ -186,6 +215,18 @@ def _live_overlays(run: Run, step: steps.LiveOverlays) -> None:
     finally:
         if step.quiesce:
             domain.fsThaw()
+
+
+def _freeze(domain: libvirt.virDomain) -> None:
+    """Through the guest's agent; when that fails half-way, what was frozen is thawed. Raises libvirtError."""
+    import libvirt
+
+    try:
+        domain.fsFreeze()
+    except libvirt.libvirtError:
+        with contextlib.suppress(libvirt.libvirtError):
+            domain.fsThaw()
+        raise
 
 
 @contextmanager
@@ -295,8 +336,9 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
     from guivm.engine.snapshots.live_pull import live_pull
 
     if run.domain.isActive():
+        _require_running(run)
         live_pull(run.context, run.key, step, share)
-        _flush(run)
+        _flush(run, step)
         return
     _back_on(step)
     above = read_image(step.path, "qcow2")
@@ -305,14 +347,27 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
     doing.pull(run, steps.Pull(step.path, "qcow2", step.backing, above.backing_format if step.backing else ""), share)
 
 
-def _flush(run: Run) -> None:
-    """Have QEMU write all it holds of its images: it does whenever its processors are stopped (``do_vm_stop``)."""
+def _require_running(run: Run) -> None:
+    """Raises InUseError for a VM that stands still: libvirt does not ask QEMU to stop it once more."""
     import libvirt
 
-    domain = run.domain
-    if domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING:
-        with _standing(run, domain):
-            pass
+    if run.domain.state(0)[0] != libvirt.VIR_DOMAIN_RUNNING:
+        raise InUseError(
+            "The virtual machine is paused, so QEMU cannot be made to write the merged image to the disk.",
+            advice="Let it go on, or shut it down, then try again.",
+        )
+
+
+def _flush(run: Run, step: steps.LivePull) -> None:
+    """Have QEMU write all it holds of the image, and the host too, before anything below is moved.
+
+    QEMU does whenever its processors are stopped (``do_vm_stop``); with the cache mode "unsafe" only to the host.
+    Raises InUseError for a VM that stands still.
+    """
+    _require_running(run)
+    with _standing(run, run.domain):
+        pass
+    fsync_file(Path(step.path))
 
 
 def _back_on(step: steps.LivePull) -> None:
@@ -322,14 +377,25 @@ def _back_on(step: steps.LivePull) -> None:
 
 
 def end_live_pull(run: Run, step: Step | None) -> None:
-    """One that QEMU goes on with after the process that asked for it has ended, or that ended with QEMU."""
+    """One that QEMU goes on with after the process that asked for it has ended, or that ended with QEMU.
+
+    An image that stands on its new base already is written first: a loss of power must find all of it. Raises
+    InUseError when that cannot be had now.
+    """
     import libvirt
 
-    if isinstance(step, steps.LivePull) and not run.domain.isActive():
+    if not isinstance(step, steps.LivePull):
+        return
+    if not run.domain.isActive():
         _back_on(step)
-    elif isinstance(step, steps.LivePull):
+    else:
         from guivm.engine.snapshots.live_pull import pull_under_way
 
-        with contextlib.suppress(libvirt.libvirtError):
+        try:
             if pull_under_way(run.domain, step.target):
                 run.domain.blockJobAbort(step.target, 0)
+        except libvirt.libvirtError as error:  # it may have ended by itself
+            if is_connection_lost(error):
+                raise
+        if read_image(step.path, "qcow2").backing == step.backing != step.was:
+            _flush(run, step)

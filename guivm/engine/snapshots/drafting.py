@@ -7,6 +7,7 @@ the plan that people see is made from the steps themselves, so that it cannot sa
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from guivm.text import clean_line
 MAX_BACKING_NAME_BYTES = 1023
 """Longest name of a backing file that a qcow2 header holds (QEMU's docs/interop/qcow2.txt)."""
 
+_NOT_PLAIN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]|[\ufffe\uffff]\\Z")
 
 _NVRAM = "the UEFI variables"
 _TPM = "the TPM's state"
@@ -397,10 +399,7 @@ def aliases(definition: Definition, holder: Holder) -> dict[str, str]:
 
 def require_plain(path: str) -> None:
     """Refuses names that a definition or an image's header cannot hold."""
-    if (
-        any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 for c in path)
-        or "\ufffe" <= path[-1:] <= "\uffff"
-    ):
+    if _NOT_PLAIN.search(path):
         raise RefusedError(
             f"The name of {quoted(path)} has characters that a definition cannot hold.", "Give the file another name."
         )

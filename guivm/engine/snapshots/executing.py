@@ -25,7 +25,7 @@ from guivm.engine.snapshots.preflight import require_possible
 from guivm.engine.snapshots.run import Run, Share
 from guivm.engine.snapshots.steps import Plan, Step, made_by
 from guivm.engine.types import VmKey
-from guivm.errors import GuivmError, InUseError, NoSpaceError, OperationError
+from guivm.errors import GuivmError, HostError, InUseError, NoSpaceError, OperationError
 
 __all__ = ["Run", "finish", "held", "in_words", "perform", "take_back"]
 
@@ -113,7 +113,7 @@ def _is_lost(error: Exception) -> bool:
 
     from guivm.engine.libvirt_errors import is_connection_lost
 
-    return isinstance(error, libvirt.libvirtError) and is_connection_lost(error)
+    return isinstance(error, HostError) or (isinstance(error, libvirt.libvirtError) and is_connection_lost(error))
 
 
 def _unfinished(entry: Entry, failure: GuivmError) -> GuivmError:

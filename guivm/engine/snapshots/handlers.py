@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from guivm.engine import hosts
 from guivm.engine.context import HandlerContext
 from guivm.engine.job_types import Screenshot
 from guivm.engine.requests import (
@@ -11,18 +14,21 @@ from guivm.engine.requests import (
     EditSnapshot,
     PlanOperation,
     ReadSnapshotPicture,
+    ReadSnapshotPolicy,
     ReadSnapshots,
     RestoreSnapshot,
+    SetSnapshotPolicy,
     SetTemplate,
     TakeSnapshot,
     UndoRestore,
 )
-from guivm.engine.snapshots import branches, internal, pictures, store
+from guivm.engine.snapshots import branches, internal, pictures, policy, policy_timers, store
 from guivm.engine.snapshots.situation import Situation, read_situation
 from guivm.engine.snapshots.values import (
     OperationPlan,
     RestoredSnapshot,
     SnapshotMode,
+    SnapshotPolicy,
     SnapshotTree,
     TakenSnapshot,
 )
@@ -106,6 +112,24 @@ def edit_snapshot(context: HandlerContext, request: EditSnapshot) -> None:
         internal.edit(context, request.key, request.snapshot, title, notes)
 
 
+def read_policy(context: HandlerContext, request: ReadSnapshotPolicy) -> SnapshotPolicy | None:
+    """Handler of ReadSnapshotPolicy."""
+    return policy_timers.load(request.key) if context.host.is_local else None
+
+
+def set_policy(context: HandlerContext, request: SetSnapshotPolicy) -> None:
+    """Handler of SetSnapshotPolicy."""
+    if request.policy is None:
+        policy_timers.remove(request.key)
+        return
+    seen = read_situation(context, request.key)
+    shown = _planned_policy(context, seen, request)
+    if shown.refused:
+        raise UnsupportedError(shown.refused, advice=shown.advice)
+    units = policy.unit_texts(request.key, seen.name, request.policy, policy_timers.caller())
+    policy_timers.install(request.key.uuid, units)
+
+
 def plan_operation(context: HandlerContext, request: PlanOperation) -> OperationPlan:
     """Handler of PlanOperation. A refusal is an answer, not an error."""
     operation = request.operation
@@ -128,7 +152,43 @@ def _planned(context: HandlerContext, request: PlanOperation) -> OperationPlan:
             if _mode_to_change(seen) is SnapshotMode.BRANCH:
                 return branches.plan(context, seen, request.operation)
             return internal.plan(context, seen, request.operation)
+        case SetSnapshotPolicy():
+            return _planned_policy(context, seen, request.operation)
     raise TypeError(type(request.operation).__name__)
+
+
+def _planned_policy(context: HandlerContext, seen: Situation, request: SetSnapshotPolicy) -> OperationPlan:
+    """Raises UnsupportedError where no timer could take snapshots, OperationError for senseless numbers."""
+    if request.policy is None:
+        return policy.plan_no_policy(seen.key, seen.name)
+    policy.checked(request.policy)
+    _require_timers(context, seen)
+    mode = _mode_to_change(seen)
+    inside = mode is SnapshotMode.INTERNAL
+    take = TakeSnapshot(seen.key, "Scheduled", memory=inside, scheduled=True)
+    one = internal.plan(context, seen, take) if inside else branches.plan(context, seen, take)
+    earlier = read_snapshots(context, ReadSnapshots(seen.key)).snapshots
+    sizes = [each.size_bytes or 0 for each in earlier if each.scheduled and each.parent is not None]
+    memory = internal.memory_bytes(seen) if inside and seen.platform.is_qemu else 0
+    files = tuple((os.fspath(path), path.exists()) for path in policy_timers.paths(seen.key.uuid))
+    outlook = policy.Outlook(one, mode, max(one.needs_bytes, memory, *sizes, 0), files)
+    return policy.plan_policy(seen.name, request.policy, outlook)
+
+
+def _require_timers(context: HandlerContext, seen: Situation) -> None:
+    """Raises UnsupportedError."""
+    if not context.host.is_local:
+        raise UnsupportedError("Snapshots by a timer are only for virtual machines of this computer.")
+    if hosts.is_embed(context.host.uri):
+        raise UnsupportedError(
+            "The built-in engine serves one program at a time: while the window is open, a timer cannot reach it.",
+            advice="Install libvirt's daemon to have snapshots taken by a timer.",
+        )
+    if not seen.persistent:
+        raise UnsupportedError(f"“{seen.name}” exists only while it runs.")
+    why = policy_timers.why_not_here()
+    if why:
+        raise UnsupportedError(why, advice="Log in to a session that systemd manages, or take snapshots yourself.")
 
 
 def _mode_to_change(seen: Situation) -> SnapshotMode:

@@ -7,6 +7,7 @@ person asked for or one that only Undo knows (``UNDO_NAME``).
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,7 @@ def why_not_take(seen: Situation) -> str:
     """Why no snapshot can be taken now, in one sentence; or empty."""
     if seen.mode is SnapshotMode.FOREIGN:
         return "Its snapshots were made by another tool; guivm does not mix its own with them."
-    if seen.mode is None and seen.choice.mode is None:
+    if seen.choice.why:
         return seen.choice.why
     if not seen.persistent:
         return "It exists only while it runs."
@@ -197,6 +198,7 @@ def take_plan(context: HandlerContext, seen: Situation, request: TakeSnapshot) -
         free_bytes=_free_bytes(context, seen),
         steps=(("The guest stands still while memory and disks are written.",) if seen.runs else ())
         + ("The state is kept inside the disk images.",),
+        warnings=_doubts(seen, has_memory=seen.runs),
     )
     return _with_space(shown)
 
@@ -226,6 +228,7 @@ def restore_plan(context: HandlerContext, seen: Situation, request: RestoreSnaps
             "Disks and settings become what they were."
             + (" The virtual machine goes on from there." if found.has_memory else ""),
         ),
+        warnings=_doubts(seen, has_memory=found.has_memory or (seen.runs and not request.keep_title)),
     )
     shown = _unless_incomplete(context, seen, found, shown)
     return shown if shown.refused else _with_space(_unless_needed_by_others(context, seen, shown))
@@ -243,6 +246,7 @@ def undo_plan(context: HandlerContext, seen: Situation, _request: UndoRestore) -
         effects=_changed_images(seen, 0),
         loses=("All that was done since the restore.",),
         steps=("Disks, memory and settings become what they were before the restore.",),
+        warnings=_doubts(seen, has_memory=found.has_memory),
     )
     shown = _unless_incomplete(context, seen, found, shown)
     return shown if shown.refused else _unless_needed_by_others(context, seen, shown)
@@ -265,6 +269,10 @@ def delete_plan(context: HandlerContext, seen: Situation, request: DeleteSnapsho
         steps=("What only these snapshots hold is freed inside the disk images.",),
         pauses_guest=seen.runs,
     )
+
+
+def _doubts(seen: Situation, *, has_memory: bool) -> tuple[str, ...]:
+    return (seen.choice.memory_doubt,) if has_memory and seen.choice.memory_doubt else ()
 
 
 def _changed_images(seen: Situation, needed: int) -> tuple[FileEffect, ...]:
@@ -493,14 +501,17 @@ def _names(seen: Situation, chosen: tuple[SnapshotId, ...], *, children: bool) -
 
 
 def free_name(title: str, taken: set[str]) -> str:
-    """A name for libvirt that is like the title, not in use, and cannot be mistaken for a number. Pure."""
-    plain = clean_line(title, _TITLE_LIMIT).replace("/", "-").lstrip(".").strip()
+    """A name for libvirt that is like the title, not in use, and cannot be mistaken for a number. Pure.
+
+    Of letters, digits and ``-._`` of ASCII only: libvirt makes the ID of a QEMU job of it, which may have no others.
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", clean_line(title, _TITLE_LIMIT)).strip("-.")
     if not plain or plain.isdecimal() or plain == UNDO_NAME:
-        plain = f"Snapshot {plain}".strip()
+        plain = f"snapshot-{plain}".rstrip("-")
     name, number = plain, 1
     while name in taken:
         number += 1
-        name = f"{plain} ({number})"
+        name = f"{plain}-{number}"
     return name
 
 

@@ -23,7 +23,7 @@ from typing import get_args, get_type_hints
 
 from guivm.engine.files import fsync_directory, make_private_folder, write_new
 from guivm.engine.snapshots.steps import Step
-from guivm.errors import InUseError, OperationError
+from guivm.errors import BusyError, OperationError
 
 JOURNAL_NAME = "journal"
 LOCK_NAME = "lock"
@@ -64,7 +64,7 @@ class Entry:
 def locked(folder: Path, vm_name: str) -> Iterator[None]:
     """Hold the VM's files for oneself while the block runs. Does not wait.
 
-    Raises InUseError when another process, or another operation of this one, holds them; OperationError when the folder
+    Raises BusyError when another process, or another operation of this one, holds them; OperationError when the folder
     cannot be written.
     """
     try:
@@ -78,7 +78,7 @@ def locked(folder: Path, vm_name: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InUseError(
+            raise BusyError(
                 f"Another operation on the files of “{vm_name}” is going on.",
                 advice="Wait until it has ended; it may have been started in another window or in a terminal.",
                 details=str(error),

@@ -35,7 +35,7 @@ def plan_delete(
     def plan() -> st.Plan:
         if not chosen:
             raise RefusedError("No snapshot was chosen.")
-        if any(tree.find(snapshot) is None for snapshot in chosen):
+        if not chosen <= {snapshot.id for snapshot in tree.snapshots}:
             raise RefusedError("There is no such snapshot any more.", "Look at the list again.")
         return _Deletion(Draft(graph, tree, env, title), gone, leaving).plan()
 
@@ -261,7 +261,17 @@ class _Deletion:
             draft.define(with_files(draft.env.definition, files))
         renamed = after.renamed({path: image.path for path, image in self.renamed.items()})
         if renamed != after:
-            draft.write_tree(renamed)
+            snapshots = tuple(map(self._redefined, after.snapshots, renamed.snapshots))
+            draft.write_tree(replace(renamed, snapshots=snapshots))
+
+    def _redefined(self, before: BranchSnapshot, after: BranchSnapshot) -> BranchSnapshot:
+        """Its definition says of what format the merged images are, too: a raw one cannot tell itself."""
+        files = {
+            disk.target: (self.renamed[disk.path].path, self.renamed[disk.path].format)
+            for disk in before.disks
+            if disk.path in self.renamed
+        }
+        return replace(after, definition=with_files(after.definition, files)) if files else after
 
     def _clear(self, stretches: list[_Stretch]) -> None:
         """What nobody needs any more is moved aside."""

@@ -18,10 +18,13 @@ from guivm.engine.image_headers import ImageHeader
 from guivm.engine.images import MAX_CHAIN, backing_path, header_of
 from guivm.engine.references import document_paths, domain_documents, volume_path
 from guivm.engine.snapshots import store
+from guivm.engine.snapshots.definitions import read_definition
 from guivm.engine.snapshots.graph import Graph, HeldDisk, Holder, Image
+from guivm.engine.snapshots.naming import is_overlay_name
 from guivm.engine.snapshots.support import is_written
-from guivm.engine.snapshots.tree import BranchTree
+from guivm.engine.snapshots.tree import BranchSnapshot, BranchTree
 from guivm.engine.xml.disk import Disk
+from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import ImageError
 from guivm.text import clean_line
@@ -116,12 +119,15 @@ def holds_data(path: str) -> bool:
         raise ImageError("The image cannot be read.", details=str(error)) from error
 
 
-def read_graph(context: HandlerContext) -> Graph:
-    """All VMs of the host. Raises libvirtError and XmlError: an incomplete graph is never returned."""
+def read_graph(context: HandlerContext, known: BranchTree | None = None) -> Graph:
+    """All VMs of the host; ``known``: a tree that has just been read, so that it is not read again.
+
+    Raises libvirtError and XmlError: an incomplete graph is never returned.
+    """
     import libvirt
 
     found = _Collected()
-    trees = store.trees(context.images_dir) if context.host.is_local else {}
+    trees = _trees(context, known) if context.host.is_local else {}
     for domain in context.connection.listAllDomains(0):
         try:
             uuid, name = str(domain.UUIDString()), clean_line(str(domain.name()))
@@ -134,6 +140,14 @@ def read_graph(context: HandlerContext) -> Graph:
     for uuid, tree in trees.items():  # of VMs that are not defined (any more): their files are still needed
         _add_tree(found, uuid, clean_line(tree.vm_name) or uuid, tree)
     return Graph(found.images, tuple(found.holders), found.others, found.unreadable, found.missing)
+
+
+def _trees(context: HandlerContext, known: BranchTree | None) -> dict[str, BranchTree]:
+    if known is None:
+        return store.trees(context.images_dir)
+    others = (uuid for uuid in store.uuids(context.images_dir) if uuid != known.uuid)
+    read = {uuid: store.load(context.images_dir, uuid) for uuid in others}
+    return {known.uuid: known} | {uuid: tree for uuid, tree in read.items() if tree is not None}
 
 
 def _add_domain(
@@ -198,10 +212,30 @@ def disk_path(connection: libvirt.virConnect, disk: Disk) -> str:
 
 
 def _add_tree(found: _Collected, uuid: str, name: str, tree: BranchTree) -> None:
-    for holder in tree.holders(uuid, name):
-        found.holders.append(holder)
-        for disk in holder.disks:
-            found.add_chain(disk.path, name)
+    for snapshot in tree.snapshots:
+        found.holders.append(snapshot.holder(uuid, name))
+        new = [disk.path for disk in snapshot.disks if disk.path not in found.images]
+        # To read the definitions of a thousand snapshots takes long; what is called as our overlays are is none.
+        formats = {} if all(is_overlay_name(path) for path in new) else _formats(snapshot)
+        for disk in snapshot.disks:
+            found.add_chain(disk.path, name, formats.get(disk.path, ""))
+
+
+def _formats(snapshot: BranchSnapshot) -> dict[str, str]:
+    """What its definition takes its images for, by path. Nothing of a definition that cannot be read: such a snapshot
+    cannot be restored."""
+    if "raw" not in snapshot.definition:
+        return {}
+    try:
+        defined = {disk.target: disk for disk in read_definition(snapshot.definition).disks}
+    except XmlError:
+        return {}
+    found = {}
+    for held in snapshot.disks:
+        disk = defined.get(held.target)
+        if disk is not None and (not disk.path or resolved(disk.path) == held.path):  # a volume has no path there
+            found[held.path] = disk.format
+    return found
 
 
 def _other_paths(connection: libvirt.virConnect, documents: list[str]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from guivm.engine.context import HandlerContext
 from guivm.engine.snapshots import journal, store
 from guivm.engine.snapshots.doing import mend
-from guivm.engine.snapshots.doing_libvirt import has_switched, let_go_on, refuse_while_used
+from guivm.engine.snapshots.doing_libvirt import await_decided, has_switched, let_go_on, refuse_while_used
 from guivm.engine.snapshots.executing import Run, finish, in_words, take_back
 from guivm.engine.types import VmKey
 from guivm.errors import GuivmError, InUseError
@@ -25,6 +25,7 @@ def settle(context: HandlerContext, key: VmKey, folder: Path) -> None:
         return
     run = Run(context, key, folder, notes)
     try:
+        await_decided(run)
         let_go_on(run, notes.entry)
         if not notes.entry.is_decided and has_switched(run, notes.entry):
             notes.decide()

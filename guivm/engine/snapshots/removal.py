@@ -11,7 +11,7 @@ from pathlib import Path
 
 from guivm.engine.context import HandlerContext
 from guivm.engine.references import collect_references
-from guivm.engine.snapshots import journal, store
+from guivm.engine.snapshots import journal, policy_timers, store
 from guivm.engine.snapshots.executing import held
 from guivm.engine.types import VmKey
 from guivm.errors import InUseError
@@ -75,9 +75,12 @@ def tree_files(context: HandlerContext, uuid: str, chosen: list[Path]) -> tuple[
 
 
 def forget(context: HandlerContext, uuid: str) -> None:
-    """After the files are gone for good: what is left in the VM's folder, unless it has a tree (again)."""
+    """After the files are gone for good: the timer of its policy, and what is left in the VM's folder, unless it has a
+    tree (again)."""
     if context.kept_here is None:
         return
+    if not _is_there(context, uuid):
+        policy_timers.drop(VmKey(context.host.id, uuid))
     folder = store.folder_of(context.images_dir, uuid)
     if (folder / store.TREE_NAME).exists() or (folder / journal.JOURNAL_NAME).exists():
         return
@@ -88,3 +91,8 @@ def forget(context: HandlerContext, uuid: str) -> None:
             elif path.name == journal.LOCK_NAME or path.suffix == ".png":
                 path.unlink()
         folder.rmdir()
+
+
+def _is_there(context: HandlerContext, uuid: str) -> bool:
+    """Whether a VM of that UUID was defined anew."""
+    return any(domain.UUIDString() == uuid for domain in context.connection.listAllDomains(0))

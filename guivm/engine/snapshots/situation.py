@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from platform import freedesktop_os_release
 from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
@@ -60,9 +61,12 @@ def read_situation(context: HandlerContext, key: VmKey) -> Situation:
     tree = store.load(context.images_dir, key.uuid) if context.host.is_local else None
     mode = mode_of(snapshots, tree)
     platform = Platform(
-        support.version_of(context.connection.getLibVersion()), is_qemu, _files_here(context, document, is_qemu=is_qemu)
+        support.version_of(context.connection.getLibVersion()),
+        is_qemu,
+        _files_here(context, document, is_qemu=is_qemu),
+        distribution() if context.host.is_local else frozenset(),
     )
-    choice = support.choose(document, platform) if mode is None else support.within(mode, document)
+    choice = support.choose(document, platform) if mode is None else support.within(mode, document, platform)
     return Situation(
         key=key,
         name=clean_line(str(domain.name())),
@@ -100,6 +104,15 @@ def mode_of(snapshots: tuple[LibvirtSnapshot, ...], tree: BranchTree | None) -> 
     if not snapshots:
         return None
     return SnapshotMode.INTERNAL if all(each.is_inside for each in snapshots) else SnapshotMode.FOREIGN
+
+
+def distribution() -> frozenset[str]:
+    """ID and ID_LIKE of this system (os-release(5)); empty when it does not say."""
+    try:
+        release = freedesktop_os_release()
+    except OSError:
+        return frozenset()
+    return frozenset((release["ID"], *release.get("ID_LIKE", "").split()))
 
 
 def _files_here(context: HandlerContext, document: DomainXml, *, is_qemu: bool) -> bool:

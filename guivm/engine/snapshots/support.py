@@ -1,7 +1,7 @@
 """Which kind of snapshots a VM can have here, and why not another: a table of what libvirt does right. Pure.
 
-Sources: libvirt's release notes (https://libvirt.org/news.html) and ``src/qemu/qemu_snapshot.c``; what was seen failing
-in trials is in ``tests/e2e/test_snapshots.py``.
+Sources: libvirt's release notes (https://libvirt.org/news.html) and ``src/qemu/qemu_snapshot.c``; what is said here is
+held against the libvirt at hand in ``tests/e2e/test_snapshots_uefi.py`` and ``test_snapshots_internal.py``.
 """
 
 from __future__ import annotations
@@ -20,34 +20,46 @@ UEFI_INTERNAL_SINCE: Version = (10, 10, 0)
 
 @dataclass(frozen=True, slots=True)
 class KnownBad:
-    """Versions of libvirt, first and last, that do a thing wrong."""
+    """Versions of libvirt, first and last, that do a thing wrong. ``mended_by``: distributions (ID in os-release) whose
+    packages of these versions are mended."""
 
     first: Version
     last: Version
     why: str
+    mended_by: frozenset[str] = frozenset()
 
 
-UEFI_INTERNAL_BAD = (
-    KnownBad((11, 2, 0), (11, 3, 99), "libvirt 11.2 and 11.3 cannot restore snapshots inside the images of UEFI VMs"),
+MEMORY_INSIDE_BAD = (
+    # Mended in 11.4.0, and in Debian's 11.3.0-2: Debian 13 has that from the beginning.
+    KnownBad(
+        (11, 2, 0),
+        (11, 3, 99),
+        "libvirt 11.2 and 11.3 cannot restore memory from snapshots inside the images",
+        frozenset({"debian"}),
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """``libvirt`` is the version of the library or daemon that drives QEMU; ``files_here``: we may write its files."""
+    """``libvirt`` is the version of the library or daemon that drives QEMU; ``files_here``: we may write its files;
+    ``distribution``: ID and ID_LIKE of the system it runs on, empty when not known."""
 
     libvirt: Version
     is_qemu: bool = True
     files_here: bool = True
+    distribution: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ModeChoice:
-    """``mode`` None: no snapshots, for the reason ``why``. ``no_memory`` and ``only_memory``: why a running VM's memory
-    cannot be kept, or cannot be left out."""
+    """``mode`` None: no snapshots, for the reason ``why``; a mode and ``why``: it has some, and can have no more.
+    ``no_memory`` and ``only_memory``: why a running VM's memory cannot be kept, or cannot be left out.
+    ``memory_doubt``: why memory that is kept may not come back."""
 
     mode: SnapshotMode | None
     why: str = ""
+    memory_doubt: str = ""
     no_memory: str = ""
     only_memory: str = ""
 
@@ -62,21 +74,30 @@ def choose(document: DomainXml, platform: Platform) -> ModeChoice:
     if not platform.is_qemu:
         return ModeChoice(SnapshotMode.INTERNAL)  # libvirt's test driver: all is metadata
     inside = why_not_internal(document, platform)
-    if not inside:
-        return within(SnapshotMode.INTERNAL, document)
     beside = why_not_branch(document, platform)
+    if not inside and (beside or not memory_doubt(platform)):
+        return within(SnapshotMode.INTERNAL, document, platform)
     if not beside:
-        return within(SnapshotMode.BRANCH, document)
+        return within(SnapshotMode.BRANCH, document, platform)
     return ModeChoice(None, f"{beside} {inside}")
 
 
-def within(mode: SnapshotMode, document: DomainXml) -> ModeChoice:
-    """What holds for a VM whose snapshots are of this mode."""
+def within(mode: SnapshotMode, document: DomainXml, platform: Platform) -> ModeChoice:
+    """What holds for a VM whose snapshots are of this mode; another tool may have begun with it."""
     memory = why_no_memory(document)
-    only = ""
-    if mode is SnapshotMode.INTERNAL:
-        only = "The snapshot of a running VM of this kind holds its memory too; shut it down for one without."
-    return ModeChoice(mode, no_memory=memory, only_memory=only)
+    if mode is not SnapshotMode.INTERNAL:
+        return ModeChoice(mode, no_memory=memory)
+    only = "The snapshot of a running VM of this kind holds its memory too; shut it down for one without."
+    inside = why_not_internal(document, platform) if platform.is_qemu else ""
+    return ModeChoice(mode, inside, memory_doubt(platform), no_memory=memory, only_memory=only)
+
+
+def memory_doubt(platform: Platform) -> str:
+    """Why memory inside the images may not come back, in a sentence; empty where it does."""
+    for bad in MEMORY_INSIDE_BAD:
+        if bad.first <= platform.libvirt <= bad.last and not bad.mended_by & platform.distribution:
+            return f"{bad.why[0].upper()}{bad.why[1:]}, unless its packager has mended that."
+    return ""
 
 
 def why_not_internal(document: DomainXml, platform: Platform) -> str:
@@ -99,9 +120,6 @@ def why_not_internal(document: DomainXml, platform: Platform) -> str:
 def _why_not_uefi(document: DomainXml, platform: Platform) -> str:
     if platform.libvirt < UEFI_INTERNAL_SINCE:
         return "This version of libvirt does not keep UEFI's variables in snapshots inside the images."
-    for bad in UEFI_INTERNAL_BAD:
-        if bad.first <= platform.libvirt <= bad.last:
-            return f"{bad.why[0].upper()}{bad.why[1:]}."
     if document.os.nvram_format != "qcow2":
         return "UEFI's variables are not in the qcow2 format."
     return ""

@@ -39,6 +39,11 @@ class GuivmSettings(XmlNode):
     identity_host_name = attribute(
         "guivm:identity/@hostName"
     )  # of a clone whose guest is to get an identity of its own
+    identity_stage = attribute("guivm:identity/@stage")  # how far Sysprep has come: guivm.engine.cloning.sysprep
+    identity_cards = attribute("guivm:identity/@cards")  # MAC addresses whose links are down until that is done
+    identity_process = attribute("guivm:identity/@process", INTEGER)  # of Sysprep, in the guest
+    identity_since_s = attribute("guivm:identity/@since", INTEGER)  # it runs since then, seconds of Unix
+    identity_why = attribute("guivm:identity/@why")  # it failed
 
 
 class GuivmRun(XmlNode):

@@ -16,11 +16,18 @@ from guivm.views import formats
 from guivm.views.icons import Tint, icon, state_icon
 from guivm.views.small import plain_tooltip
 from guivm.views.snapshots.ages import age_of, date_words
-from guivm.views.snapshots.words import TITLE_LIMIT, contents_sentence, current_title, short_contents
+from guivm.views.snapshots.words import (
+    TITLE_LIMIT,
+    contents_sentence,
+    current_title,
+    scheduled_sentence,
+    short_contents,
+)
 
 _Index = QModelIndex | QPersistentModelIndex
 _D = Qt.ItemDataRole
 _HIGH = 2**62
+_DEEP = 64  # levels
 
 
 class Column(enum.IntEnum):
@@ -52,10 +59,13 @@ class _Node:
 class SnapshotTreeModel(QAbstractItemModel):
     """Columns: see :class:`Column`. A chain may be as deep as it likes: nothing here recurs.
 
-    ``renamed`` carries (SnapshotId, new title): the person edited a title; the model shows it already.
+    ``renamed`` carries (SnapshotId, new title): the person edited a title; the model shows it already. ``joined``
+    carries the nodes (SnapshotId or None: the current state) under which others stand from now on, where no row was
+    told to be inserted or moved.
     """
 
     renamed = Signal(object, str)
+    joined = Signal(object)  # list[SnapshotId | None]
     treeChanged = Signal()  # set_tree is over
 
     def __init__(self, parent: QObject | None = None, *, now: Callable[[], float] = time.time) -> None:
@@ -148,6 +158,55 @@ class SnapshotTreeModel(QAbstractItemModel):
     def _change(self, tree: SnapshotTree) -> None:
         wanted = list(self._wanted(tree))
         alive = {info.id for info, _ in wanted if info is not None}
+        if self._by_id.keys() - alive and self.deepest > _DEEP:
+            self._rearrange(wanted, alive)
+        self._take(tree, wanted, alive)
+
+    def _rearrange(self, wanted: list[tuple[SnapshotInfo | None, SnapshotId | None]], alive: set[SnapshotId]) -> None:
+        """Give up dead nodes of a deep tree, and put the others where they belong, in one go.
+
+        For a row that is removed a view asks each index that it holds for all its ancestors: in a chain of 1,000 that
+        takes half a second.
+        """
+        self.layoutAboutToBeChanged.emit()
+        held = self.persistentIndexList()
+        holders = [(self._by_number[index.internalId()], index.column()) for index in held]
+        homes = {node.number: node.parent for node in self._by_number.values()}
+        for key in self._by_id.keys() - alive:
+            del self._by_number[self._by_id.pop(key).number]
+        for node in (self._root, *self._by_number.values()):
+            node.children = []
+        joined: list[SnapshotId | None] = []
+        for info, parent in wanted:
+            known = None if info is None else self._by_id.get(info.id)
+            node = self._made(info) if known is None else known
+            home = self._root if parent is None else self._by_id[parent]
+            if homes.get(node.number) is not home and home is not self._root:
+                joined.append(home.key)
+            self._put(home, len(home.children), node)
+        for node in (self._root, *self._by_id.values()):
+            if len(node.children) > 1:
+                node.children.sort(key=_order)
+                _renumber(node)
+        alive_numbers = self._by_number.keys()
+        self.changePersistentIndexList(
+            held,
+            [
+                self._index_of(node, column) if node.number in alive_numbers else QModelIndex()
+                for node, column in holders
+            ],
+        )
+        self.layoutChanged.emit()
+        if joined:
+            self.joined.emit(joined)
+
+    def _take(
+        self,
+        tree: SnapshotTree,
+        wanted: list[tuple[SnapshotInfo | None, SnapshotId | None]],
+        alive: set[SnapshotId],
+    ) -> None:
+        """Come to the tree in single steps."""
         for info, parent in wanted:  # parents first: a new home's own ancestors are final already
             home = self._root if parent is None else self._by_id[parent]
             node = self._current if info is None else self._by_id.get(info.id)
@@ -320,8 +379,11 @@ class SnapshotTreeModel(QAbstractItemModel):
         if role == _D.TextAlignmentRole and column == Column.SIZE:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == _D.ToolTipRole:
-            lines = {Column.TITLE: f"{info.title}\n{contents_sentence(info)}", Column.TAKEN: date_words(info.taken_s)}
+            taken = [date_words(info.taken_s), *([scheduled_sentence()] if info.scheduled else ())]
+            lines = {Column.TITLE: f"{info.title}\n{contents_sentence(info)}", Column.TAKEN: "\n".join(taken)}
             return plain_tooltip(lines.get(Column(column), ""))
+        if column == Column.TAKEN and role == _D.DecorationRole and info.scheduled:
+            return icon("clock", Tint.QUIET)
         if column != Column.TITLE:
             return None
         if role == _D.EditRole:
@@ -330,7 +392,8 @@ class SnapshotTreeModel(QAbstractItemModel):
             return icon("memory" if info.has_memory else "disk", Tint.QUIET)
         if role == _D.AccessibleTextRole:
             size = "" if info.size_bytes is None else formats.size(info.size_bytes)
-            return ", ".join(part for part in (info.title, short_contents(info), node.age, size) if part)
+            how = self.tr("by the schedule") if info.scheduled else ""
+            return ", ".join(part for part in (info.title, short_contents(info), node.age, how, size) if part)
         return None
 
     # --- nodes and indexes ----------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from PySide6.QtCore import (
 
 from guivm.engine.types import VmInfo, VmKey
 from guivm.views.models.vm_table import ROW_FLAGS, Role, VmTableModel
-from guivm.views.state_words import state_word
+from guivm.views.state_words import vm_words
 
 
 class VmFilterModel(QSortFilterProxyModel):
@@ -72,7 +72,5 @@ class VmFilterModel(QSortFilterProxyModel):
         if not self._words:
             return True
         vm = self._table.at(source_row)
-        text = "\n".join(
-            (vm.name, vm.title, state_word(vm.state), self._table.host_label(vm.key.host), vm.notes)
-        ).casefold()
+        text = "\n".join((vm.name, vm.title, vm_words(vm), self._table.host_label(vm.key.host), vm.notes)).casefold()
         return all(word in text for word in self._words)

@@ -17,7 +17,7 @@ from guivm.engine.types import HostId, HostInfo, VmInfo, VmKey
 from guivm.text import natural_key
 from guivm.views import formats
 from guivm.views.small import plain_tooltip
-from guivm.views.state_words import pending_sentence, state_rank, state_word
+from guivm.views.state_words import kind_sentence, pending_sentence, state_rank, vm_words
 
 # More changes than this at once are taken in slices, one per turn of the event loop.
 SLICE = 500
@@ -360,7 +360,7 @@ class VmTableModel(QAbstractTableModel):
             case Column.NAME:
                 return vm.name
             case Column.STATE:
-                return state_word(vm.state)
+                return vm_words(vm)
             case Column.HOST:
                 return self.host_label(vm.key.host)
             case Column.CPUS:
@@ -370,12 +370,12 @@ class VmTableModel(QAbstractTableModel):
         return ""
 
     def _tool_tip(self, vm: VmInfo) -> str:
-        state = f"{state_word(vm.state)} · {self.host_label(vm.key.host)}"
-        lines = [vm.name, vm.title, state, vm.reason, pending_sentence(vm.pending)]
+        state = f"{vm_words(vm)} · {self.host_label(vm.key.host)}"
+        lines = [vm.name, vm.title, state, vm.reason, kind_sentence(vm), pending_sentence(vm.pending)]
         return plain_tooltip("\n".join(line for line in lines if line))
 
     def _spoken(self, vm: VmInfo) -> str:
-        spoken = self.tr("{name}, {state}").format(name=vm.name, state=state_word(vm.state))
+        spoken = self.tr("{name}, {state}").format(name=vm.name, state=vm_words(vm))
         return ", ".join(part for part in (spoken, pending_sentence(vm.pending)) if part)
 
 
@@ -383,7 +383,7 @@ def _changed_columns(old: VmInfo, new: VmInfo) -> list[Column]:
     columns: list[Column] = []
     if old.name != new.name:
         columns.append(Column.NAME)
-    if old.state is not new.state:
+    if (old.state, old.is_template, old.is_disposable) != (new.state, new.is_template, new.is_disposable):
         columns.append(Column.STATE)
     if old.vcpus != new.vcpus:
         columns.append(Column.CPUS)

@@ -7,7 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton, QWidget
 
-from guivm.engine.requests import CloneVm
+from guivm.engine.job_types import VmDetails
+from guivm.engine.requests import CloneVm, ReadDetails
 from guivm.engine.snapshots.values import (
     CloneKind,
     CloneSpec,
@@ -17,6 +18,7 @@ from guivm.engine.snapshots.values import (
     TpmPolicy,
 )
 from guivm.engine.types import VmInfo
+from guivm.errors import GuivmError
 from guivm.text import clean_line
 from guivm.views.bridge import Bridge
 from guivm.views.forms import Form, PathField
@@ -75,6 +77,8 @@ class CloneDialog(PlanDialog):
         self.tpm_row = self.rest.add_row(self.tr("&TPM"), self.tpm)
         self.serial_row = self.rest.add_row(self.tr("Drives"), self.serials)
         self.folder_row = self.rest.add_row(self.tr("F&older"), self.folder)
+        self.rest.line_up(form)
+        self.tpm_row.set_visible(False)
         self.rest.hide()
         self.body.addWidget(self.rest)
         self.body.addWidget(self.plan_view)
@@ -91,6 +95,7 @@ class CloneDialog(PlanDialog):
         self.more.toggled.connect(self._on_more)
         self.name.selectAll()
         self.name.setFocus()
+        self.bridge.submit(ReadDetails(vm.key), self, self._on_details, self._on_no_details)
         self.begin()
 
     def _make_fields(self) -> None:
@@ -149,6 +154,25 @@ class CloneDialog(PlanDialog):
         self.tpm.setCurrentIndex(int(draft.tpm is TpmPolicy.COPY))
         self.serials.setChecked(draft.keep_serials)
         self.folder.edit.setText(draft.directory)
+
+    # --- what it is made from -------------------------------------------------------------------------
+
+    def _on_details(self, details: VmDetails) -> None:
+        from guivm.engine.xml.document import XmlError
+        from guivm.engine.xml.domain import DomainXml
+
+        try:
+            has_tpm = DomainXml.parse(details.xml).devices.tpm.exists
+        except XmlError:
+            has_tpm = True  # not known: it is asked
+        self._show_tpm(shown=has_tpm)
+
+    def _on_no_details(self, _error: GuivmError) -> None:
+        self._show_tpm(shown=True)
+
+    def _show_tpm(self, *, shown: bool) -> None:
+        self.tpm_row.set_visible(shown)
+        self.grow()
 
     # --- what the form says ---------------------------------------------------------------------------
 
@@ -242,9 +266,9 @@ class CloneDialog(PlanDialog):
         self.mac_row.set_problem(keeps if spec.keep_macs else "", is_warning=True)
         self.mac_row.set_help("" if spec.keep_macs else self.tr("A router or DHCP server takes it for a new machine."))
         self.tpm_row.set_help(
-            self.tr("An empty one, where the source has one: keys sealed in that, as BitLocker does, are not there.")
+            self.tr("An empty one: keys sealed in that of the source, as BitLocker does, are not there.")
             if spec.tpm is TpmPolicy.FRESH
-            else self.tr("Where the source has one, with all keys in it: whoever has the clone has them, too.")
+            else self.tr("With all keys in it: whoever has the clone has them, too.")
         )
         self.serial_row.set_help(
             self.tr("Some programs tie their licence to them.")

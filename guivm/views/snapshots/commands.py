@@ -13,6 +13,7 @@ from guivm.engine.requests import (
     DeleteSnapshots,
     DetachClone,
     RestoreSnapshot,
+    SetSnapshotPolicy,
     SetTemplate,
     StartDisposable,
     TakeSnapshot,
@@ -34,7 +35,7 @@ from guivm.views.bridge import Bridge
 from guivm.views.messages import ActionPair, MessageBar
 from guivm.views.snapshots.plan_dialog import PlanDialog
 from guivm.views.snapshots.wishes import Verb, Wish
-from guivm.views.snapshots.words import pause_sentence, quoted
+from guivm.views.snapshots.words import every_words, pause_sentence, quoted
 
 T = TypeVar("T")
 _QUIET_PAUSE_S = 0.05  # shorter than anybody notices
@@ -68,6 +69,8 @@ class SnapshotCommands(QObject):
             case Verb.UNDO:
                 title = wish.tree.can_undo_restore if wish.tree is not None else ""
                 self.undo(vm, window, title, wish.tree)
+            case Verb.POLICY:
+                self._policy(wish, vm, window)
             case Verb.TEMPLATE:
                 self._template(wish, vm, window)
             case Verb.DETACH:
@@ -141,6 +144,20 @@ class SnapshotCommands(QObject):
             self._submit(request)
 
         self._open(DeleteSnapshotsDialog(self._bridge, vm, wish.tree, infos, window), do)
+
+    def _policy(self, wish: Wish, vm: VmInfo, window: QWidget) -> None:
+        from guivm.views.snapshots.policy import PolicyDialog
+
+        def do(request: SetSnapshotPolicy) -> None:
+            name = quoted(vm.name)
+            if request.policy is None:
+                text = self.tr("No more snapshots of {name} are taken by themselves.").format(name=name)
+            else:
+                every = every_words(request.policy)
+                text = self.tr("A snapshot of {name} is taken {every} while it runs.").format(name=name, every=every)
+            self._submit(request, lambda _: self._messages.show_success(text))
+
+        self._open(PolicyDialog(self._bridge, vm, wish.tree, window), do)
 
     # --- clones ---------------------------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ from guivm.views.snapshots.words import (
     mode_words,
     pause_sentence,
     quoted,
+    scheduled_sentence,
 )
-from guivm.views.state_words import state_icon_name, state_word
+from guivm.views.state_words import vm_icon_name, vm_word
 from guivm.views.theme import GRID
 
 _WIDEST = 44 * GRID
@@ -205,6 +206,7 @@ class SnapshotDetails(QScrollArea):
         self.pause = self._fact("pause", self.tr("Pause"), content)
         self.size_fact = self._fact("size", self.tr("Size"), content)
         self.kept = self._fact("kept", self.tr("Kept"), content)
+        self.schedule = self._fact("schedule", self.tr("Schedule"), content)
         self.text = ToneLabel("", content)
         self.text.setObjectName("snapshot-text")
         self.restore_reason = self._reason("snapshot-cannot-restore", content)
@@ -243,6 +245,7 @@ class SnapshotDetails(QScrollArea):
         self._tell(self.pause, pause_sentence(info.pause_s))
         self._tell(self.size_fact, "" if info.size_bytes is None else formats.size(info.size_bytes))
         self._tell(self.kept, mode_words(info.mode))
+        self._tell(self.schedule, scheduled_sentence() if info.scheduled else "")
         self._refuse(self.restore_reason, info.cannot_restore)
         self._refuse(self.delete_reason, info.cannot_delete if info.cannot_delete != info.cannot_restore else "")
         self.notes.show()
@@ -262,7 +265,7 @@ class SnapshotDetails(QScrollArea):
         else:
             text = self.tr("It is what {title} holds.").format(title=quoted(parent.title))
         self._say(text)
-        self.picture.show_word(state_icon_name(vm.state), state_word(vm.state))
+        self.picture.show_word(vm_icon_name(vm), vm_word(vm))
 
     def show_several(self, infos: list[SnapshotInfo]) -> None:
         """More than one is selected."""
@@ -291,7 +294,7 @@ class SnapshotDetails(QScrollArea):
         self.notes.commit()
         self._info = None
         self.title.set_title(title, editable=False)
-        for label in (self.taken, self.holds, self.pause, self.size_fact, self.kept):
+        for label in (self.taken, self.holds, self.pause, self.size_fact, self.kept, self.schedule):
             self._tell(label, "")
         self._refuse(self.restore_reason, "")
         self._refuse(self.delete_reason, "")

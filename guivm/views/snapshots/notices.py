@@ -90,7 +90,7 @@ class SnapshotNotices(QWidget):
             found.append(Notice("undo", Mood.NEWS, text.format(title=quoted(tree.can_undo_restore)), actions=undo))
         if tree.is_template:
             text = self.tr("This is a template: it can be cloned, and neither started nor changed.")
-            actions = ((Verb.CLONE, self.tr("Clone…")), (Verb.TEMPLATE, self.tr("Make It Ordinary…")))
+            actions = ((Verb.CLONE, self.tr("Clone…")), (Verb.TEMPLATE, self.tr("Convert Back…")))
             found.append(Notice("template", Mood.NEWS, text, actions=actions))
         if tree.needed_by:
             names = ", ".join(quoted(name) for name in tree.needed_by[:_SHOWN_NAMES])

@@ -9,10 +9,10 @@ from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QHideEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFrame, QMenu, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from guivm.engine.requests import EditSnapshot, ReadSnapshots
-from guivm.engine.snapshots.values import SnapshotId, SnapshotTree
+from guivm.engine.requests import EditSnapshot, ReadSnapshotPolicy, ReadSnapshots
+from guivm.engine.snapshots.values import SnapshotId, SnapshotPolicy, SnapshotTree
 from guivm.engine.types import VmInfo, VmKey, VmState
-from guivm.errors import GuivmError
+from guivm.errors import GuivmError, HostError
 from guivm.views.bridge import Bridge
 from guivm.views.models.snapshot_tree import SnapshotTreeModel
 from guivm.views.snapshots.details import SnapshotDetails
@@ -20,6 +20,7 @@ from guivm.views.snapshots.job_rows import VmJobs
 from guivm.views.snapshots.keys import SnapshotKeys
 from guivm.views.snapshots.notices import SnapshotNotices
 from guivm.views.snapshots.pictures import SnapshotPictures
+from guivm.views.snapshots.policy_line import PolicyLine
 from guivm.views.snapshots.state_pages import EmptySnapshots, FailedSnapshots, ReadingSnapshots
 from guivm.views.snapshots.timeline import SnapshotTimeline
 from guivm.views.snapshots.toolbar import TIMELINE, SnapshotToolbar
@@ -52,6 +53,7 @@ class SnapshotsPage(QWidget):
         self.pictures = SnapshotPictures(bridge, self)
         self.notices = SnapshotNotices(self)
         self.toolbar = SnapshotToolbar(self)
+        self.policy = PolicyLine(self)
         self.jobs = VmJobs(bridge, self)
         self.tree = SnapshotTreeView(self.model, self)
         self.timeline = SnapshotTimeline(self.model, self.pictures, self)
@@ -93,6 +95,7 @@ class SnapshotsPage(QWidget):
         column.setSpacing(GRID + 4)
         column.addWidget(self.notices)
         column.addWidget(self.toolbar)
+        column.addWidget(self.policy)
         column.addWidget(self.jobs)
         column.addWidget(self.stack, 1)
 
@@ -101,6 +104,7 @@ class SnapshotsPage(QWidget):
         self.toolbar.wished.connect(self.wish)
         self.toolbar.helpRequested.connect(self.show_help)
         self.toolbar.view.changed.connect(self._on_view)
+        self.policy.changeRequested.connect(functools.partial(self.wish, Verb.POLICY))
         self.empty.takeRequested.connect(functools.partial(self.wish, Verb.TAKE))
         self.failed.retryRequested.connect(self.reload)
         self.jobs.ended.connect(self.reload)
@@ -147,6 +151,7 @@ class SnapshotsPage(QWidget):
             self.model.set_tree(None)
             self.model.set_vm_state(vm.state)
             self.notices.show_tree(None)
+            self.policy.show_policy(None)
             self.stack.setCurrentWidget(self.reading)
             self.reload()
         else:
@@ -181,6 +186,21 @@ class SnapshotsPage(QWidget):
             functools.partial(self._on_tree, self._serial),
             functools.partial(self._on_failed, self._serial),
         )
+        self._bridge.submit(
+            ReadSnapshotPolicy(vm.key),
+            self,
+            functools.partial(self._on_policy, self._serial),
+            functools.partial(self._on_no_policy, self._serial),
+        )
+
+    def _on_policy(self, serial: int, policy: SnapshotPolicy | None) -> None:
+        if serial == self._serial:
+            self.policy.show_policy(policy)
+
+    def _on_no_policy(self, serial: int, error: GuivmError) -> None:
+        """When the tree cannot be read either, that says enough."""
+        if serial == self._serial and not isinstance(error, HostError):
+            self.policy.show_problem(str(error))
 
     def _on_tree(self, serial: int, tree: SnapshotTree) -> None:
         if serial != self._serial:

@@ -17,6 +17,7 @@ from guivm.engine.requests import (
     PlanOperation,
     ReadSnapshots,
     RestoreSnapshot,
+    SetSnapshotPolicy,
     SetTemplate,
     TakeSnapshot,
     UndoRestore,
@@ -29,7 +30,16 @@ from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import plain_label
 from guivm.views.snapshots.plan_view import PlanView
 
-Operation = TakeSnapshot | RestoreSnapshot | UndoRestore | DeleteSnapshots | CloneVm | SetTemplate | DetachClone
+Operation = (
+    TakeSnapshot
+    | RestoreSnapshot
+    | UndoRestore
+    | DeleteSnapshots
+    | SetSnapshotPolicy
+    | CloneVm
+    | SetTemplate
+    | DetachClone
+)
 PLAN_DELAY_MS = 250
 
 

@@ -236,9 +236,12 @@ class PlanView(QWidget):
         plan = self._plan
         if plan is None:
             return
-        files = formats.counted(len(plan.effects), self.tr("{n} file"), self.tr("{n} files"))
-        steps = formats.counted(len(plan.steps), self.tr("{n} step"), self.tr("{n} steps"))
-        text = self.tr("Details: {files}, {steps}").format(files=files, steps=steps)
+        parts: list[str] = []
+        if plan.effects:
+            parts.append(formats.counted(len(plan.effects), self.tr("{n} file"), self.tr("{n} files")))
+        if plan.steps:
+            parts.append(formats.counted(len(plan.steps), self.tr("{n} step"), self.tr("{n} steps")))
+        text = self.tr("Details: {what}").format(what=", ".join(parts))
         self.more.setText(f" {text}")
         self.more.setAccessibleName(text)
         self.more.setIcon(icon("chevron-up" if self.more.isChecked() else "chevron-down"))

@@ -37,6 +37,7 @@ class SnapshotToolbar(QWidget):
             (Verb.RESTORE, "undo", self.tr("Restore…")),
             (Verb.DELETE, "delete", self.tr("Delete…")),
             (Verb.CLONE, "copy", self.tr("Clone…")),
+            (Verb.POLICY, "clock", self.tr("Schedule…")),
         ):
             button = QPushButton(f" {text}", self)
             button.setObjectName(f"snapshots-{verb.value}")
@@ -63,17 +64,29 @@ class SnapshotToolbar(QWidget):
         row.addWidget(self.help, 0, Qt.AlignmentFlag.AlignVCenter)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Where there is no room for all words, only the first button keeps them."""
+        """Words go where there is no room for them: the last button's first, the first one's last."""
         super().resizeEvent(event)
-        words = [self._texts[verb] for verb in self._buttons if verb is not Verb.TAKE]
-        metrics = self.fontMetrics()
-        wanted = self.view.sizeHint().width() + self.help.sizeHint().width() + 6 * GRID
-        wanted += sum(metrics.horizontalAdvance(word) + 8 * GRID for word in (*words, self._texts[Verb.TAKE]))
-        wordless = wanted > self.width()
+        verbs = tuple(self._buttons)
+        stages = (verbs, verbs[:-1], verbs[:1], ())
+        worded = next((stage for stage in stages if self._width_with(stage) <= self.width()), ())
         for verb, button in self._buttons.items():
-            text = "" if wordless and verb is not Verb.TAKE else f" {self._texts[verb]}"
-            if button.text() != text:  # the space: the style leaves no room between icon and text
+            # The space: the style leaves no room between icon and text.
+            text = f" {self._texts[verb]}" if verb in worded else ""
+            if button.text() != text:
                 button.setText(text)
+
+    def _width_with(self, worded: tuple[Verb, ...]) -> int:
+        """How wide it is when these buttons have their words."""
+        words = self.fontMetrics().horizontalAdvance
+        width = self.view.sizeHint().width() + self.help.sizeHint().width() + (len(self._buttons) + 1) * GRID
+        for verb, button in self._buttons.items():
+            width += button.sizeHint().width() - words(button.text())
+            width += words(f" {self._texts[verb]}") if verb in worded else 0
+        return width
+
+    def minimumSizeHint(self) -> QSize:
+        """Without the words, which can go."""
+        return QSize(self._width_with(()), super().minimumSizeHint().height())
 
     def button(self, verb: Verb) -> QPushButton:
         return self._buttons[verb]
@@ -105,7 +118,9 @@ class SnapshotToolbar(QWidget):
         if busy:
             return dict.fromkeys(self._buttons, self.tr("Wait for the end of “{job}”.").format(job=busy))
         infos = [info for info in tree.snapshots if info.id in chosen]
-        foreign = ""
+        foreign = kept = ""
+        if not vm.persistent:
+            kept = self.tr("It exists only while it runs.")
         if tree.mode is SnapshotMode.FOREIGN:
             foreign = self.tr("Its snapshots were made by another tool; use that one.")
         if not infos:
@@ -118,6 +133,7 @@ class SnapshotToolbar(QWidget):
             Verb.RESTORE: foreign or restore,
             Verb.DELETE: foreign or delete,
             Verb.CLONE: self.tr("Select one snapshot alone.") if len(infos) > 1 else "",
+            Verb.POLICY: foreign or kept,
         }
 
     @Slot()

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHeaderView,
     QLineEdit,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTreeView,
@@ -40,6 +41,14 @@ class _TitleDelegate(QStyledItemDelegate):
         return edit
 
 
+class _TakenDelegate(QStyledItemDelegate):
+    """The sign of the schedule stands behind the age, so that all ages begin at one line."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        option.decorationPosition = QStyleOptionViewItem.Position.Right
+
+
 class SnapshotTreeView(QTreeView):
     """``opened``: a double click. Keeps ages up to date while it is to be seen."""
 
@@ -54,6 +63,7 @@ class SnapshotTreeView(QTreeView):
         self.setAccessibleName(self.tr("Snapshots"))
         self._model = model
         self._deepest = 0
+        self._marks = False  # of the schedule
         self.setModel(model)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setUniformRowHeights(True)
@@ -65,6 +75,7 @@ class SnapshotTreeView(QTreeView):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setItemDelegateForColumn(Column.TITLE, _TitleDelegate(self))
+        self.setItemDelegateForColumn(Column.TAKEN, _TakenDelegate(self))
         header = self.header()
         header.setObjectName("snapshot-header")
         header.setAccessibleName(self.tr("Columns"))
@@ -79,6 +90,7 @@ class SnapshotTreeView(QTreeView):
         model.modelReset.connect(self._on_reset)
         model.rowsInserted.connect(self._on_rows)
         model.rowsMoved.connect(self._on_moved)
+        model.joined.connect(self._on_joined)
         self.selectionModel().currentChanged.connect(self._on_current)
         self.selectionModel().selectionChanged.connect(self._on_selection)
 
@@ -137,6 +149,8 @@ class SnapshotTreeView(QTreeView):
         metrics = self.fontMetrics()
         words = (date_words(_WIDE_DATE_S), self.tr("59 minutes ago"))
         taken = max(metrics.horizontalAdvance(text) for text in words) + 2 * GRID
+        if self._marks:
+            taken += GRID + self.style().pixelMetric(QStyle.PixelMetric.PM_SmallIconSize, None, self)
         size = metrics.horizontalAdvance(formats.size(_WIDE_SIZE)) + 2 * GRID
         room = self.viewport().width() - taken - size
         steps = max(1, self._deepest)
@@ -164,9 +178,19 @@ class SnapshotTreeView(QTreeView):
         if to.isValid():
             self.expand(to)
 
+    @Slot(object)
+    def _on_joined(self, homes: list[SnapshotId | None]) -> None:
+        for home in homes:
+            self.expand(self._model.index_of(home))
+
     @Slot()
     def _on_tree(self) -> None:
         self._deepest = self._model.deepest
+        tree = self._model.tree
+        self._marks = tree is not None and any(info.scheduled for info in tree.snapshots)
+        current = self._model.index_of(None)  # nothing stands in its other columns
+        if current.isValid() and not self.isFirstColumnSpanned(current.row(), current.parent()):
+            self.setFirstColumnSpanned(current.row(), current.parent(), True)
         self._share_room()
         self._set_clock()
 

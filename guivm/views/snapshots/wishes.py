@@ -16,6 +16,7 @@ class Verb(enum.Enum):
     RESTORE = "restore-snapshot"
     DELETE = "delete-snapshot"
     UNDO = "undo-restore"
+    POLICY = "snapshot-policy"
     CLONE = "clone"
     TEMPLATE = "template"
     DETACH = "detach-clone"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QCoreApplication
 
-from guivm.engine.snapshots.values import FileAction, SnapshotInfo, SnapshotMode, SnapshotTree
+from guivm.engine.snapshots.values import FileAction, SnapshotInfo, SnapshotMode, SnapshotPolicy, SnapshotTree
 from guivm.engine.types import VmState
 from guivm.text import clean_line
 from guivm.views import formats
@@ -69,6 +69,26 @@ def pause_sentence(pause_s: float | None) -> str:
     if pause_s is None or pause_s <= 0:
         return ""
     return _tr(N(_CONTEXT, "The guest stood still for {time}.")).format(time=formats.duration(pause_s))
+
+
+def every_words(policy: SnapshotPolicy) -> str:
+    """ "every 6 hours"."""
+    if policy.every_hours % 24:
+        return formats.counted(policy.every_hours, _tr(N(_CONTEXT, "every hour")), _tr(N(_CONTEXT, "every {n} hours")))
+    return formats.counted(policy.every_hours // 24, _tr(N(_CONTEXT, "every day")), _tr(N(_CONTEXT, "every {n} days")))
+
+
+def policy_sentence(policy: SnapshotPolicy) -> str:
+    """What is taken by itself, and how much of that is kept."""
+    kept = formats.counted(
+        policy.keep, _tr(N(_CONTEXT, "the last one is kept")), _tr(N(_CONTEXT, "the last {n} are kept"))
+    )
+    return _tr(N(_CONTEXT, "A snapshot {every}, {kept}")).format(every=every_words(policy), kept=kept)
+
+
+def scheduled_sentence() -> str:
+    """Of a snapshot that the schedule took."""
+    return _tr(N(_CONTEXT, "Taken by the schedule, which deletes it in its turn. Rename it or write notes to keep it."))
 
 
 def current_title(tree: SnapshotTree | None) -> str:

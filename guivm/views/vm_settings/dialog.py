@@ -305,7 +305,15 @@ class SettingsDialog(QDialog):
 
     def _update(self) -> None:
         """Buttons and the line beside them."""
-        self.frame.show_state(self.draft, self.current_part(), self._pending, applying=self._applying)
+        self.frame.show_state(
+            self.draft, self.current_part(), self._pending, applying=self._applying, locked=self._why_locked()
+        )
+
+    def _why_locked(self) -> str:
+        vm = self._bridge.engine.vm(self._vm.key)
+        if vm is None or not vm.is_template:
+            return ""
+        return self.tr("It is a template: its settings can be looked at, and changed once it is converted back.")
 
     # --- devices and pages ----------------------------------------------------------------------------
 

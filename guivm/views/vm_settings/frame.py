@@ -97,26 +97,35 @@ class SettingsFrame(QWidget):
                 old.deleteLater()
 
     def show_state(
-        self, draft: Draft | None, part: Part | None, pending: tuple[Change, ...], *, applying: bool
+        self, draft: Draft | None, part: Part | None, pending: tuple[Change, ...], *, applying: bool, locked: str = ""
     ) -> None:
-        """Buttons, and the line beside them."""
+        """Buttons, and the line beside them. ``locked``: why nothing of it can be changed."""
         is_device = part is not None and part.resource.is_device
         self.remove_button.setVisible(is_device and part is not None and part.resource.remove is not None)
-        self._show_duplicate(draft, part if is_device else None)
+        self._show_duplicate(draft, part if is_device else None, locked)
         self.help_button.setVisible(part is not None)
         for button in (self.add_button, self.changes_button, self.xml_button):
             button.setEnabled(draft is not None)
+        for button in (self.add_button, self.remove_button):
+            button.setEnabled(draft is not None and not locked)
+            button.setToolTip(plain_tooltip(locked))
+            button.setAccessibleDescription(locked)
+        holder = self.area.widget()
+        if holder is not None:
+            holder.setEnabled(not locked)
         changes = () if draft is None else draft.changes()
         changed = draft is not None and draft.is_changed
         errors = () if draft is None else draft.errors
         count = len({change.place for change in (*changes, *pending)})
         self.changes_button.setText(self.tr("Cha&nges ({n})").format(n=count) if count else self.tr("Cha&nges"))
-        ready = changed and not errors and not applying
+        ready = changed and not errors and not applying and not locked
         self.apply_button.setEnabled(ready)
         self.later_button.setEnabled(ready)
         self.later_button.setVisible(draft is not None and draft.is_running)
         self.close_button.setText(self.tr("&Cancel") if changed else self.tr("&Close"))
-        if errors and changed:
+        if locked:
+            self._say(locked)
+        elif errors and changed:
             self.status.set_problem(_where(draft, errors[0]), Tone.PROBLEM)
         elif applying:
             self._say(self.tr("Applying…"))
@@ -126,14 +135,14 @@ class SettingsFrame(QWidget):
         else:
             self._say(self.tr("Some changes wait for the next start.") if pending else "")
 
-    def _show_duplicate(self, draft: Draft | None, device: Part | None) -> None:
+    def _show_duplicate(self, draft: Draft | None, device: Part | None, locked: str) -> None:
         """Greyed with the reason where the VM can have but one."""
         possible = draft is not None and device is not None and device.resource.add is not None
         self.duplicate_button.setVisible(possible)
         if draft is not None and device is not None and possible:
             from guivm.views.vm_settings.duplicating import duplicate_refusal
 
-            refusal = duplicate_refusal(draft, device)
+            refusal = locked or duplicate_refusal(draft, device)
             self.duplicate_button.setEnabled(not refusal)
             self.duplicate_button.setToolTip(plain_tooltip(refusal or self.tr("Another one with the same settings")))
             self.duplicate_button.setAccessibleDescription(refusal)

@@ -570,19 +570,23 @@ class StartDisposable(VmRequest[None]):
     """Start so that everything written is thrown away at power-off."""
 
 
+PlannedOperation = (
+    TakeSnapshot
+    | RestoreSnapshot
+    | UndoRestore
+    | DeleteSnapshots
+    | SetSnapshotPolicy
+    | CloneVm
+    | SetTemplate
+    | DetachClone
+)
+"""What can be asked for as a plan first."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlanOperation(VmRequest[OperationPlan]):
     """What ``operation`` (about the same VM) would do; nothing is changed. A refusal is in the plan."""
 
-    operation: (
-        TakeSnapshot
-        | RestoreSnapshot
-        | UndoRestore
-        | DeleteSnapshots
-        | SetSnapshotPolicy
-        | CloneVm
-        | SetTemplate
-        | DetachClone
-    )
+    operation: PlannedOperation
     lane = Lane.READ
     quiet = True

@@ -123,6 +123,7 @@ def test_switching_it_off(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine,
     dialog = opened(qtbot, bridge, fake_engine, key, owner)
     dialog.on.click()
     assert "were taken stay" in dialog.on_row.note.text
+    qtbot.waitUntil(dialog.primary.isEnabled)
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
     assert decided.args == [rq.SetSnapshotPolicy(key, None)]
@@ -342,6 +343,7 @@ def test_from_the_menu_to_what_is_said(qtbot: QtBot, window: MainWindow, fake_en
     qtbot.waitUntil(lambda: line.text == "A snapshot every day, the last 7 are kept")
     off = policy_dialog(qtbot, window)
     off.on.click()
+    qtbot.waitUntil(off.primary.isEnabled)
     off.primary.click()
     qtbot.waitUntil(lambda: "No more snapshots of “web” are taken by themselves." in window.messages.texts[-1])
     qtbot.waitUntil(lambda: line.text == "")

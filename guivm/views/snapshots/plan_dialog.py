@@ -10,18 +10,7 @@ import functools
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from guivm.engine.requests import (
-    CloneVm,
-    DeleteSnapshots,
-    DetachClone,
-    PlanOperation,
-    ReadSnapshots,
-    RestoreSnapshot,
-    SetSnapshotPolicy,
-    SetTemplate,
-    TakeSnapshot,
-    UndoRestore,
-)
+from guivm.engine.requests import PlannedOperation, PlanOperation, ReadSnapshots
 from guivm.engine.snapshots.values import OperationPlan, SnapshotTree
 from guivm.engine.types import VmInfo
 from guivm.errors import GuivmError
@@ -30,16 +19,6 @@ from guivm.views.dialogs.base import VerbDialog
 from guivm.views.forms import plain_label
 from guivm.views.snapshots.plan_view import PlanView
 
-Operation = (
-    TakeSnapshot
-    | RestoreSnapshot
-    | UndoRestore
-    | DeleteSnapshots
-    | SetSnapshotPolicy
-    | CloneVm
-    | SetTemplate
-    | DetachClone
-)
 PLAN_DELAY_MS = 250
 
 
@@ -70,7 +49,7 @@ class PlanDialog(VerbDialog):
         self.tree = tree
         self.plan_view = PlanView(self.content, says_refusal=not scrolls)
         self.plan_view.heightChanged.connect(self.grow)
-        self._planned: Operation | None = None  # what the plan that is shown is for
+        self._planned: PlannedOperation | None = None  # what the plan that is shown is for
         self._serial = 0
         self._wants = False
         self._timer = QTimer(self)
@@ -93,7 +72,7 @@ class PlanDialog(VerbDialog):
     def tree_known(self, tree: SnapshotTree) -> None:
         """Fill in what depends on it."""
 
-    def operation(self) -> Operation | None:
+    def operation(self) -> PlannedOperation | None:
         """What the form says; None while it is not complete, with :meth:`form_problem` saying why."""
         raise NotImplementedError
 
@@ -133,7 +112,7 @@ class PlanDialog(VerbDialog):
             self._on_problem,
         )
 
-    def _on_plan(self, serial: int, operation: Operation, plan: OperationPlan) -> None:
+    def _on_plan(self, serial: int, operation: PlannedOperation, plan: OperationPlan) -> None:
         if serial != self._serial:
             return
         self.strip.clear()

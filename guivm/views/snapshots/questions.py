@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-from guivm.engine.requests import DetachClone, SetTemplate, UndoRestore
+from guivm.engine.requests import DetachClone, PlannedOperation, SetTemplate, UndoRestore
 from guivm.engine.snapshots.values import SnapshotTree
 from guivm.engine.types import VmInfo
 from guivm.views.bridge import Bridge
 from guivm.views.forms import plain_label
-from guivm.views.snapshots.plan_dialog import Operation, PlanDialog
+from guivm.views.snapshots.plan_dialog import PlanDialog
 from guivm.views.snapshots.words import quoted
 from guivm.views.theme import GRID
 
@@ -40,7 +40,7 @@ class _Question(PlanDialog):
         self.body.addStretch(1)
         self.begin()
 
-    def operation(self) -> Operation:
+    def operation(self) -> PlannedOperation:
         raise NotImplementedError
 
 

@@ -91,6 +91,7 @@ def add_verbs(verbs: Verbs) -> None:
     run = verbs.add("run", "start a virtual machine, on request so that it forgets everything afterwards", _start)
     add_vm(run)
     run.add_argument("--disposable", action="store_true", help="throw away all that it writes, at power-off")
+    _add_dry_run(run)
     detach = verbs.add("detach", "make a linked clone independent of its source", _detach)
     add_vm(detach)
     _add_dry_run(detach)
@@ -307,10 +308,19 @@ def _clone(session: Session, arguments: argparse.Namespace) -> int:
 
 
 def _start(session: Session, arguments: argparse.Namespace) -> int:
-    from guivm.engine.requests import Start, StartDisposable
+    from guivm.engine.requests import PlanOperation, Start, StartDisposable
 
+    if arguments.dry_run and not arguments.disposable:
+        raise UsageError("--dry-run goes with --disposable: an ordinary start makes no files")
     vm = session.find(arguments.vm)
-    session.ask(StartDisposable(vm.key) if arguments.disposable else Start(vm.key))
+    if not arguments.disposable:
+        session.ask(Start(vm.key))
+    else:
+        request = StartDisposable(vm.key)
+        code = _planned(session, arguments, PlanOperation(vm.key, request))
+        if code is not None:
+            return code
+        session.ask(request)
     session.print_vm(vm)
     return Exit.OK
 

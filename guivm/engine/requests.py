@@ -579,6 +579,7 @@ PlannedOperation = (
     | CloneVm
     | SetTemplate
     | DetachClone
+    | StartDisposable
 )
 """What can be asked for as a plan first."""
 

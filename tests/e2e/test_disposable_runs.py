@@ -51,7 +51,13 @@ def test_a_run_is_looked_after_to_its_end_and_beyond(house: House) -> None:
     key = VmKey(window.host, house.bios().uuid)
     window.recorder.wait_for_state(key, VmState.OFF)
     left = house.images / FOLDER
+    before = set(house.hashes())
+    planned = window.engine.submit(rq.PlanOperation(key, rq.StartDisposable(key))).result(WAIT_S)
+    assert not planned.refused
+    assert set(house.hashes()) == before, "a plan makes no files"
     window.engine.submit(rq.StartDisposable(key)).result(WAIT_S)
+    made = {str(path) for path in left.rglob("*") if path.is_file() and path.name != "receipt.json"}
+    assert made == {effect.path for effect in planned.effects}
     window.recorder.wait_for(lambda: window.recorder.vms(key.host)[key.uuid].is_disposable)
     assert left.exists()
     for request in (rq.SaveState(key), rq.TakeSnapshot(key, "No")):
@@ -82,6 +88,7 @@ def test_a_template_is_neither_started_nor_changed(house: House) -> None:
     for request in (rq.Start(key), rq.StartDisposable(key), rq.ApplySettings(key, xml, xml)):
         with pytest.raises(WrongStateError, match="template"):
             window.engine.submit(request).result(WAIT_S)
+    assert "template" in window.engine.submit(rq.PlanOperation(key, rq.StartDisposable(key))).result(WAIT_S).refused
     window.engine.submit(rq.SetTemplate(key, False)).result(WAIT_S)
     window.recorder.wait_for(lambda: not window.recorder.vms(key.host)[key.uuid].is_template)
     window.engine.stop(WAIT_S)

@@ -61,7 +61,15 @@ def test_what_cannot_be_done_is_told(
     assert said in err
 
 
+def test_an_ordinary_start_has_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(capsys, "run", "test", "--dry-run")
+    assert ended.value.code == Exit.USAGE
+    assert "goes with --disposable" in capsys.readouterr().err
+
+
 def test_a_refused_plan_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "snapshot", "undo-restore", "test", "--dry-run")
-    assert code == Exit.FAILED
-    assert "Refused: " in out
+    for words in (("snapshot", "undo-restore", "test"), ("run", "test", "--disposable")):
+        code, out, _ = run(capsys, *words, "--dry-run")
+        assert code == Exit.FAILED
+        assert "Refused: " in out

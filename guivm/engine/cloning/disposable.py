@@ -17,7 +17,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,8 +36,9 @@ from guivm.engine.snapshots.executing import held
 from guivm.engine.snapshots.firmware_state import nvram_path, tpm_folder
 from guivm.engine.snapshots.reading import read_image, resolved
 from guivm.engine.snapshots.situation import Situation, read_situation
-from guivm.engine.snapshots.starting import require_startable
+from guivm.engine.snapshots.starting import refuse_unstartable, require_startable
 from guivm.engine.snapshots.support import written_disks
+from guivm.engine.snapshots.values import FileAction, FileEffect, OperationPlan
 from guivm.engine.types import VmKey, VmState
 from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
@@ -71,9 +72,7 @@ def start_disposable(context: HandlerContext, request: StartDisposable) -> None:
 
     from guivm.engine.settings.port_forwards import apply_after_start
 
-    why = why_not_here(context)
-    if why:
-        raise UnsupportedError(why.replace("cloned", "run so"))
+    _require_here(context)
     require_startable(context, request.key)
     with held(context, request.key, request.key.uuid):
         seen = read_situation(context, request.key)
@@ -90,6 +89,42 @@ def start_disposable(context: HandlerContext, request: StartDisposable) -> None:
                 _settle(context, seen.key.uuid)
             raise
     apply_after_start(domain)
+
+
+def plan(context: HandlerContext, seen: Situation) -> OperationPlan:
+    """What StartDisposable would do; nothing is changed. A refusal is in the plan. Raises libvirtError."""
+    shown = OperationPlan(seen.key, f"Start “{clean_line(seen.name)}” for once")
+    try:
+        _require_here(context)
+        refuse_unstartable(context, seen.key)
+        _require_off(seen)
+        drives = _drives(seen)
+        tpm = _tpm_to_keep(context, seen)
+    except GuivmError as error:
+        return replace(shown, refused=error.summary, advice=error.advice)
+    main = _main_folder(context, seen.key.uuid, drives)
+    effects = [FileEffect(FileAction.CREATE, os.fspath(drive.overlay)) for drive in drives]
+    variables = nvram_path(context, seen)
+    if Path(variables).is_file():
+        effects.append(FileEffect(FileAction.COPY, _variables_copy(main, variables), variables))
+    if tpm and Path(tpm).exists():
+        effects.append(FileEffect(FileAction.COPY, os.fspath(main / _TPM), tpm))
+    return replace(
+        shown,
+        effects=tuple(effects),
+        loses=("All that it writes, when it is switched off.",),
+        steps=(
+            "What it writes goes to new images; its own are only read.",
+            "It is started.",
+            "When it is off, these files are removed.",
+        ),
+    )
+
+
+def _require_here(context: HandlerContext) -> None:
+    why = why_not_here(context)
+    if why:
+        raise UnsupportedError(why.replace("cloned", "run so"))
 
 
 def _require_off(seen: Situation) -> None:
@@ -166,15 +201,28 @@ def _copy_nvram(context: HandlerContext, seen: Situation, main: Path) -> str:
     source = nvram_path(context, seen)
     if not source:
         return ""
-    copy = main / f"variables{Path(source).suffix}"
+    copy = _variables_copy(main, source)
     with contextlib.suppress(FileNotFoundError):
         shutil.copyfile(source, copy)
-        copy.chmod(0o600)
-    return os.fspath(copy)
+        Path(copy).chmod(0o600)
+    return copy
+
+
+def _variables_copy(main: Path, source: str) -> str:
+    return os.fspath(main / f"variables{Path(source).suffix}")
 
 
 def _keep_tpm(context: HandlerContext, seen: Situation, main: Path) -> str:
     """Keep the state of the TPM, to be put back in the end; answers its folder, or empty without an emulated TPM."""
+    path = _tpm_to_keep(context, seen)
+    if path and Path(path).exists():
+        shutil.copytree(path, main / _TPM)
+        fsync_directory(main)
+    return path
+
+
+def _tpm_to_keep(context: HandlerContext, seen: Situation) -> str:
+    """Folder of the TPM's state; empty without an emulated TPM. Raises UnsupportedError where it cannot be put back."""
     tpm = DomainXml.parse(seen.xml).devices.tpm
     if not tpm.exists:
         return ""
@@ -182,9 +230,6 @@ def _keep_tpm(context: HandlerContext, seen: Situation, main: Path) -> str:
     place = Path(path).parent
     if not path or tpm.source_path or (place.exists() and not os.access(place, os.R_OK | os.W_OK | os.X_OK)):
         raise UnsupportedError("Its TPM would keep what it learns in this run, and that cannot be undone here.")
-    if Path(path).exists():
-        shutil.copytree(path, main / _TPM)
-        fsync_directory(main)
     return path
 
 

@@ -19,6 +19,7 @@ from guivm.engine.requests import (
     RestoreSnapshot,
     SetSnapshotPolicy,
     SetTemplate,
+    StartDisposable,
     TakeSnapshot,
     UndoRestore,
 )
@@ -148,6 +149,10 @@ def _planned(context: HandlerContext, request: PlanOperation) -> OperationPlan:
             from guivm.engine.cloning.handlers import plan as plan_clone
 
             return plan_clone(context, seen, request.operation)
+        case StartDisposable():
+            from guivm.engine.cloning.disposable import plan as plan_disposable
+
+            return plan_disposable(context, seen)
         case TakeSnapshot() | RestoreSnapshot() | UndoRestore() | DeleteSnapshots():
             if _mode_to_change(seen) is SnapshotMode.BRANCH:
                 return branches.plan(context, seen, request.operation)

@@ -18,16 +18,21 @@ from guivm.text import clean_line
 
 
 def require_startable(context: HandlerContext, key: VmKey) -> None:
+    """What :func:`refuse_unstartable` raises. What was cut short is settled first."""
+    folder = store.folder_of(context.images_dir, key.uuid)
+    if (folder / journal.JOURNAL_NAME).exists():
+        with held(context, key, clean_line(str(context.domain(key).name()))):
+            pass
+    refuse_unstartable(context, key)
+
+
+def refuse_unstartable(context: HandlerContext, key: VmKey) -> None:
     """Raises WrongStateError for a template, InUseError for images that others need as they are, ImageError for images
-    that are not whole. What was cut short is settled first."""
+    that are not whole. Nothing is changed."""
     import libvirt
 
     domain = context.domain(key)
     name = clean_line(str(domain.name()))
-    folder = store.folder_of(context.images_dir, key.uuid)
-    if (folder / journal.JOURNAL_NAME).exists():
-        with held(context, key, name):
-            pass
     tree = store.load(context.images_dir, key.uuid)
     if tree is not None and tree.is_template:
         raise WrongStateError(f"“{name}” is a template.", advice="Clone it, and start the clone.")

@@ -10,6 +10,7 @@ script=tests/debian13.sh
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/guivm-dev
 root=$cache/debian13
 export PATH=$PATH:/usr/sbin:/sbin
+guestfs=/usr/lib/guivm-guestfs
 certificates=/etc/ssl/certs/ca-certificates.crt
 
 say() { printf '%s\n' "$@" >&2; }
@@ -61,6 +62,21 @@ make_root() {
     mv "$root.new" "$root"
 }
 
+# What tests/guestfs needs, in the root. Its virt-sysprep is not found by the other tests: what clones do depends on it.
+add_guestfs() {
+    local name wanted=
+    for name; do
+        if [[ $name == tests/guestfs* ]]; then wanted=yes; fi
+    done
+    if [[ -z $wanted || -x $guestfs/virt-sysprep ]]; then return; fi
+    say "libguestfs and a kernel for it are installed there (once):"
+    mkdir -p "$guestfs"
+    dpkg-divert --quiet --local --rename --divert "$guestfs/virt-sysprep" --add /usr/bin/virt-sysprep
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends guestfs-tools \
+        "linux-image-cloud-$(dpkg --print-architecture)" >/dev/null
+}
+
 # Put the checkout as it is now into the root; what was built there stays.
 copy_checkout() {
     local there=$root/src
@@ -97,13 +113,20 @@ enter() {
     # The shell stays as the first process: it reaps what daemons leave to it.
     # shellcheck disable=SC2016  # expanded there
     exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${settings[@]}" \
-        /bin/bash -c 'cd /src && ./dev test "$@"; exit "$?"' bash "$@" 9>&-
+        /bin/bash -c 'cd /src && tests/debian13.sh --add "$@" && ./dev test "$@"; exit "$?"' bash "$@" 9>&-
 }
 
-if [[ ${1-} == --enter ]]; then
-    shift
-    enter "$@"
-fi
+case ${1-} in
+    --enter)
+        shift
+        enter "$@"
+        ;;
+    --add)
+        shift
+        add_guestfs "$@"
+        exit
+        ;;
+esac
 
 if ((EUID != 0)); then
     say "sudo makes and enters the root of Debian 13."
@@ -119,6 +142,6 @@ if ! flock -n 9; then
 fi
 if [[ ! -d $root ]]; then make_root; fi
 copy_checkout
-if (($# == 0)); then set -- -q tests/contract tests/e2e; fi
+if (($# == 0)); then set -- -q tests/contract tests/e2e tests/guestfs; fi
 # unshare holds the lock while it waits.
 exec unshare --mount --propagation private --pid --fork --kill-child -- "$BASH" "$script" --enter "$@"

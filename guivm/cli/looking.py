@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from guivm.cli.exits import Exit
+from guivm.cli.identity import identity_words
 from guivm.cli.output import jsonable, print_json, print_table, size_words, vm_values
 from guivm.cli.verbs import Verbs, add_vm
 from guivm.errors import VmNotFoundError, WrongStateError
@@ -83,5 +84,6 @@ def _lines(vm: VmInfo, details: VmDetails) -> list[tuple[str, str]]:
         *(("Network", f"{nic.mode} {nic.source} {nic.model} {nic.mac}") for nic in details.nics),
         ("Display", f"{', '.join(details.graphics) or 'none'}, {details.video}"),
         ("Autostart", "yes" if vm.autostart else "no"),
+        ("Identity", identity_words(vm)),
         ("Notes", vm.notes),
     ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from guivm import __version__
-from guivm.cli import consoles, life_cycle, looking, networks, power, settings, snapshots, xml_files
+from guivm.cli import consoles, identity, life_cycle, looking, networks, power, settings, snapshots, xml_files
 from guivm.cli.exits import Exit, exit_code
 from guivm.cli.verbs import UsageError, Verb, Verbs, chosen
 from guivm.errors import GuivmError
@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     settings.add_verbs(verbs)
     power.add_verbs(verbs)
     snapshots.add_verbs(verbs)
+    identity.add_verbs(verbs)
     life_cycle.add_delete(verbs)
     consoles.add_verbs(verbs)
     networks.add_verbs(verbs)

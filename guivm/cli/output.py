@@ -6,6 +6,7 @@ import enum
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ def vm_values(vm: VmInfo) -> dict[str, object]:
         "persistent": vm.persistent,
         "vcpus": vm.vcpus,
         "memory_kib": vm.memory_kib,
+        "identity": jsonable(asdict(vm.identity)) if vm.identity is not None else None,
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from guivm.cli.exits import Exit
 from guivm.cli.output import jsonable, print_json, print_plan, size_words
 from guivm.cli.verbs import UsageError
-from guivm.errors import BusyError, GuivmError, OperationError, VmNotFoundError
+from guivm.errors import BusyError, GuivmError, OperationError, UnsupportedError, VmNotFoundError
 
 if TYPE_CHECKING:
     from guivm.cli.session import Session
@@ -197,7 +197,7 @@ def _take(session: Session, key: VmKey, tree: SnapshotTree) -> TakenSnapshot:
             return session.ask(TakeSnapshot(key, title, memory=False, quiesce=True, scheduled=True))
         except BusyError:
             raise
-        except OperationError:
+        except (OperationError, UnsupportedError):
             pass  # the agent may be asleep
     return session.ask(TakeSnapshot(key, title, memory=memory, scheduled=True))
 

@@ -9,7 +9,6 @@ What only jobs need (requests, words, handlers) is imported with the first job: 
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from guivm.engine.queues import HostQueues
 from guivm.engine.reader import Listing, Reader
 from guivm.engine.settings.stored_forwards import StoredForwards
 from guivm.engine.types import HostInfo, HostState, VmInfo, VmKey
+from guivm.engine.upkeep import Upkeep
 from guivm.errors import GuivmError, HostError, OperationError
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ class ManagedHost:
         self._lock = threading.RLock()
         self._info = info
         self._emit = emit
-        self._warm_up = warm_up
         self._macs_elsewhere = macs_elsewhere
         self._closed = False
-        self._tidied = False
         self._inventory = Inventory(info.id)
         self._rereads = Rereads()
         self._forwards = StoredForwards()
@@ -84,6 +82,9 @@ class ManagedHost:
         self._waiting: list[tuple[Request[Any], Job[Any]]] = []  # until the first attempt to connect has ended
         self._loaded: EngineEvent | None = None
         self._connection: HostConnection[LibvirtLink] = HostConnection(name, connector, self, backoff=backoff)
+        self._upkeep: Upkeep | None = None  # a command that ends soon leaves it to others
+        if warm_up and not hosts.is_test(info.uri):
+            self._upkeep = Upkeep(info, self._queues, self._connection.lease, self._context, self._tell)
 
     # --- for the engine -------------------------------------------------------------------------------
 
@@ -176,8 +177,8 @@ class ManagedHost:
                 self._rereads.note(event.uuid, later=event.stopped, now_s=now_s)
                 if event.started:
                     self._forwards.started(event.uuid)
-                if event.agent:
-                    self._look_after([event.uuid], "identity", "reset_if_due")
+                if event.agent and self._upkeep is not None:
+                    self._upkeep.renew_identity(event.uuid)
                 if event.defined:
                     with self._lock:
                         self._inventory.note_defined(event.uuid)
@@ -250,14 +251,8 @@ class ManagedHost:
                 waiting, self._waiting = self._waiting, []
                 for request, job in waiting:  # with the lock held: what is submitted now comes after them
                     self._enqueue(request, job)
-        if state is HostState.CONNECTED and self._warm_up and not hosts.is_test(self._info.uri):
-            from guivm.engine.requests import Lane
-
-            # QEMU is probed for seconds the first time: have it done before somebody waits for it.
-            self._queues.submit(Lane.READ, None, self._read_capabilities)
-            if self._info.is_local and not self._tidied:
-                self._tidied = True
-                self._queues.submit(Lane.READ, None, self._tidy_up)
+        if state is HostState.CONNECTED and self._upkeep is not None:
+            self._upkeep.connected()
 
     # --- jobs -----------------------------------------------------------------------------------------
 
@@ -378,7 +373,8 @@ class ManagedHost:
             change = self._inventory.update(ticket, results)
             if change is not None and not self._closed:
                 self._emit(change)
-        self._look_after(ended, "disposable", "clean_up")
+        if self._upkeep is not None:
+            self._upkeep.throw_away(ended)
         running = tuple(uuid for uuid, vm in results if vm is not None and vm.can_have_pending)
         if running:
             self._connection.post(RunningVmsRead(running))
@@ -426,59 +422,17 @@ class ManagedHost:
     def _keep_forwards(self) -> None:
         """Have the port forwards made that QEMU lacks; a command that ends soon leaves other people's VMs alone."""
         due = self._forwards.take_due(self.vms())
-        if due and self._warm_up and not hosts.is_test(self._info.uri):
-            from guivm.engine.requests import Lane
+        if self._upkeep is not None:
+            self._upkeep.make_forwards(due)
 
-            for key in due:
-                self._queues.submit(Lane.VM, key.uuid, functools.partial(self._make_forwards, key))
-
-    def _make_forwards(self, key: VmKey) -> None:
-        from guivm.engine.settings.stored_forwards import make_forwards
-
-        try:
-            with self._connection.lease() as link, link.borrow() as connection:
-                notice = make_forwards(connection, key)
-        except HostError:
-            return  # they are looked at again when it is back
+    def _tell(self, notice: Noticed) -> None:
         with self._lock:
-            if notice is not None and not self._closed:
+            if not self._closed:
                 self._emit(notice)
 
     def _is_disposable(self, uuid: str) -> bool:
         vm = self._inventory.get(uuid)
         return vm is not None and vm.is_disposable
-
-    def _look_after(self, uuids: list[str], room: str, what: str) -> None:
-        """Have something done for VMs that nobody asked for; a command that ends soon leaves it to others."""
-        if uuids and self._warm_up and not hosts.is_test(self._info.uri):
-            from guivm.engine.requests import Lane
-
-            for uuid in uuids:
-                key = VmKey(self._info.id, uuid)
-                self._queues.submit(Lane.VM, uuid, functools.partial(self._do_unasked, key, room, what))
-
-    def _do_unasked(self, key: VmKey, room: str, what: str) -> None:
-        """On a worker: the function ``what`` of a module of ``engine/cloning``; what goes wrong is told."""
-        import importlib
-
-        import libvirt
-
-        from guivm.engine.libvirt_errors import is_connection_lost, text_of
-
-        try:
-            with self._connection.lease() as link, link.borrow() as connection:
-                work = getattr(importlib.import_module(f"guivm.engine.cloning.{room}"), what)
-                try:
-                    work(self._context(Job(self._info.id, key, what), link, connection), key)
-                except libvirt.libvirtError as error:
-                    if is_connection_lost(error):
-                        link.report_lost(text_of(error))
-        except HostError:
-            return  # it is looked at again when the host is back
-        except GuivmError as error:
-            with self._lock:
-                if not self._closed:
-                    self._emit(Noticed(key, error))
 
     def macs(self) -> frozenset[str]:
         """MAC addresses of all its VMs, lower-case; none while it is not connected. Blocks: for a worker."""
@@ -493,26 +447,3 @@ class ManagedHost:
                 return macs_of(connection)
         except (HostError, libvirt.libvirtError):
             return frozenset()
-
-    def _read_capabilities(self) -> None:
-        import libvirt
-
-        try:
-            with self._connection.lease() as link, link.borrow() as connection:
-                link.capabilities.get(
-                    connection,
-                    self._info.id,
-                    is_local=self._info.is_local,
-                    images_dir=hosts.images_dir_for(self._info.uri),
-                )
-        except (HostError, OSError, libvirt.libvirtError):
-            pass  # whoever asks gets the error then
-
-    def _tidy_up(self) -> None:
-        from guivm.engine.housekeeping import tidy_up
-
-        try:
-            with self._connection.lease() as link, link.borrow() as connection:
-                tidy_up(self._context(Job(self._info.id, None, "Tidying up"), link, connection))
-        except (HostError, OSError):
-            pass  # lost again, or no place to look at: the next run will

@@ -1,4 +1,5 @@
-"""Once per host and run, when it is connected: settle what an earlier run left half-done. Worker only."""
+"""Whenever a host is connected (again): settle what was left half-done, by an earlier run or when the connection was
+lost. Worker only."""
 
 from __future__ import annotations
 

@@ -124,6 +124,7 @@ def _with_details(vm: VmInfo, old: VmInfo | None) -> VmInfo:
         has_forwards=old.has_forwards,
         is_disposable=old.is_disposable and vm.state.is_active,
         is_template=old.is_template,
+        identity=old.identity,
     )
 
 

@@ -31,6 +31,13 @@ _BY_TEXT: tuple[tuple[tuple[str, ...], type[GuivmError], str, str], ...] = (
         "Free some space, then try again.",
     ),
     (
+        # QEMU tells no more of a snapshot within an image, whatever kept it from writing (seen with QEMU 7.2).
+        ("error while writing vm state",),
+        NoSpaceError,
+        "The memory could not be written into the disk image.",
+        "Most often the host's disk is full: free some space, then try again.",
+    ),
+    (
         ("cannot set up guest memory", "cannot allocate memory"),
         NoSpaceError,
         "The host has not enough free memory.",

@@ -350,5 +350,7 @@ _ELSEWHERE: dict[type, tuple[str, str]] = {
     rq.CloneVm: ("cloning.handlers", "clone_vm"),
     rq.SetTemplate: ("cloning.handlers", "set_template"),
     rq.DetachClone: ("cloning.handlers", "detach_clone"),
+    rq.ResetIdentity: ("cloning.identity", "reset_again"),
+    rq.DismissIdentity: ("cloning.identity", "dismiss"),
     rq.StartDisposable: ("cloning.disposable", "start_disposable"),
 }

@@ -18,6 +18,7 @@ Task = Callable[[], object]  # the answer is not looked at
 
 _IDLE_S = 10.0
 _READ = "read"
+_UNASKED = "unasked"
 
 
 class KeyedPool:
@@ -122,7 +123,7 @@ class KeyedPool:
 
 
 class HostQueues:
-    """The three lanes of a host (see :class:`guivm.engine.requests.Lane`)."""
+    """The three lanes of a host (see :class:`guivm.engine.requests.Lane`), and one for what nobody asked for."""
 
     def __init__(self, name: str) -> None:
         # By the values of Lane: requests are not imported before the first of them.
@@ -130,11 +131,16 @@ class HostQueues:
             "vm": KeyedPool(f"{name}-vm", 8),
             _READ: KeyedPool(f"{name}-read", 4),
             "urgent": KeyedPool(f"{name}-urgent", 4),
+            _UNASKED: KeyedPool(f"{name}-unasked", 8),
         }
 
     def submit(self, lane: Lane, key: Hashable, task: Task) -> bool:
         """Queue a task; reads have no order, whatever their key. False when closed."""
         return self._pools[lane.value].submit(None if lane.value == _READ else key, task)
+
+    def submit_unasked(self, key: Hashable, task: Task) -> bool:
+        """Queue a task that may wait for a guest for long, and that no request waits behind. False when closed."""
+        return self._pools[_UNASKED].submit(key, task)
 
     def close(self) -> None:
         for pool in self._pools.values():

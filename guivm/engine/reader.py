@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from guivm.engine.cloning.due import due_of
 from guivm.engine.cloning.template_mark import is_marked
 from guivm.engine.connection import LinkLost
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
-from guivm.engine.types import HostId, VmInfo, VmKey, VmState
+from guivm.engine.types import HostId, IdentityDue, VmInfo, VmKey, VmState
 from guivm.text import clean_block, clean_line, natural_key
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _PAUSED_REASONS = {
     2: "its memory is being moved",
     3: "saving its state",
     4: "its memory is being dumped",
-    5: "I/O error",
+    5: "its disk cannot be written to; free some space if the host's is full, then resume",
     6: "stopped by its watchdog",
     7: "restored from a snapshot",
     8: "shutting down",
@@ -101,6 +102,7 @@ class Texts(NamedTuple):
     has_graphics: bool
     has_forwards: bool
     is_disposable: bool = False
+    identity: IdentityDue | None = None
 
 
 _KIB_PER_UNIT = {
@@ -169,6 +171,7 @@ def texts_of(xml: str) -> Texts:
         has_graphics=root.find("devices/graphics[@type='vnc']") is not None,
         has_forwards=root.find(_FORWARD) is not None,
         is_disposable=root.find(_DISPOSABLE) is not None,
+        identity=due_of(root),
     )
 
 
@@ -292,6 +295,7 @@ class Reader:
             has_forwards=texts.has_forwards,
             is_disposable=texts.is_disposable,
             is_template=self.is_template(uuid),
+            identity=texts.identity,
         )
 
 

@@ -565,6 +565,14 @@ class DetachClone(VmRequest[None]):
     """Copy into a linked clone what it reads from the images of its source, so that it stands alone."""
 
 
+class ResetIdentity(VmRequest[tuple[str, ...]]):
+    """Try again to give a clone's guest an identity of its own; answers what was done and what is to be done."""
+
+
+class DismissIdentity(VmRequest[None]):
+    """A clone's guest has an identity of its own, or needs none: its cards are connected, and no more is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartDisposable(VmRequest[None]):
     """Start so that everything written is thrown away at power-off."""

@@ -64,13 +64,30 @@ class VmState(enum.Enum):
         return self in (VmState.RUNNING, VmState.PAUSED, VmState.SUSPENDED, VmState.SHUTTING_DOWN)
 
 
+class IdentityState(enum.Enum):
+    """How far a clone's guest is with getting an identity of its own."""
+
+    WAITS = "waits"  # for its agent to answer
+    RUNS = "runs"  # its Windows is being generalised
+    FAILED = "failed"  # a person has to do something
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDue:
+    """A guest has the identity of its source still. ``steps``: what a person can do by hand, in sentences."""
+
+    state: IdentityState
+    why: str = ""
+    steps: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class VmInfo:
     """What the list needs to know of a VM; read anew whenever an event names it.
 
     ``is_complete`` is False as long as the VM's definition has not been read since its host was connected, or cannot
-    be: title, notes, vCPUs, memory, has_graphics and is_template are then what an earlier connection told, or empty, 0
-    and False.
+    be: title, notes, vCPUs, memory, has_graphics, is_template and identity are then what an earlier connection told, or
+    empty, 0, False and None.
     """
 
     key: VmKey
@@ -87,6 +104,7 @@ class VmInfo:
     has_forwards: bool = False  # guivm keeps port forwards for it (engine/settings/stored_forwards.py)
     is_disposable: bool = False  # it runs, and nothing of that is kept (engine/cloning/disposable.py)
     is_template: bool = False  # it is neither started nor changed, only cloned (engine/cloning/templates.py)
+    identity: IdentityDue | None = None  # it has its source's still, and is to get its own (engine/cloning/due.py)
     is_complete: bool = True
     definition: int = 0  # another number: it was defined anew, though perhaps nothing that is told here is different
     pending: int = 0  # changes that wait for its next start; counted some time after the rest, and 0 until then

@@ -80,6 +80,8 @@ _WORDS: dict[type[rq.Request[Any]], tuple[str, str]] = {
     rq.CloneVm: ("Cloning “{}”", "“{}” could not be cloned."),
     rq.SetTemplate: ("Converting “{}”", "“{}” could not be converted."),
     rq.DetachClone: ("Detaching “{}” from its source", "“{}” could not be detached from its source."),
+    rq.ResetIdentity: ("Giving “{}” an identity of its own", "“{}” could not be given an identity of its own."),
+    rq.DismissIdentity: ("Settling the identity of “{}”", "The identity of “{}” could not be settled."),
     rq.StartDisposable: ("Starting “{}” for once", "“{}” could not be started."),
     rq.CreateSampleGuest: ("Creating the sample guest", "The sample guest could not be created."),
 }

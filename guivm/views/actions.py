@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from PySide6.QtCore import QCoreApplication, QObject, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence
 
-from guivm.engine.types import VmInfo, VmState
+from guivm.engine.types import VmInfo, VmKey, VmState
 from guivm.views.icons import icon
 from guivm.views.settings import Settings, shortcut_setting
 
@@ -246,10 +246,12 @@ def _kinds(selection: Iterable[VmInfo]) -> list[tuple[VmInfo, int]]:
 class ActionRegistry(QObject):
     """The QActions of one window. GUI thread.
 
-    ``triggered`` carries the id. Shortcuts are read from and written to the settings.
+    ``triggered`` carries the id; ``menuShown``: a menu of the machine's actions opens. Shortcuts are read from and
+    written to the settings.
     """
 
     triggered = Signal(str)
+    menuShown = Signal()
     shortcutsChanged = Signal()
 
     def __init__(self, settings: Settings, parent: QObject | None = None) -> None:
@@ -260,6 +262,7 @@ class ActionRegistry(QObject):
         self._resumes = False
         self._converts_back = False
         self._one: VmInfo | None = None
+        self._refused: dict[tuple[str, VmKey], str] = {}
         for spec in SPECS:
             action = QAction(QCoreApplication.translate("Actions", spec.text), self)
             action.setObjectName(f"action-{spec.id}")
@@ -301,7 +304,26 @@ class ActionRegistry(QObject):
         if self._one is None or self._actions[action_id].isEnabled():
             return ""
         why = self._specs[action_id].why_not(self._one)
-        return QCoreApplication.translate("Actions", why) if why else ""
+        return QCoreApplication.translate("Actions", why) if why else self._learned(action_id)
+
+    @property
+    def one(self) -> VmInfo | None:
+        """The VM that is selected alone."""
+        return self._one
+
+    def refuse(self, action_id: str, key: VmKey, why: str) -> None:
+        """What was found out about one VM beyond its state: why the action can do nothing for it. Empty: it can."""
+        if why:
+            self._refused[action_id, key] = why
+        else:
+            self._refused.pop((action_id, key), None)
+        if self._one is not None and self._one.key == key:
+            spec = self._specs[action_id]
+            self._actions[action_id].setEnabled(spec.applies(self._one) and not why)
+            self._actions[action_id].setToolTip(self.tool_tip(action_id))
+
+    def _learned(self, action_id: str) -> str:
+        return "" if self._one is None else self._refused.get((action_id, self._one.key), "")
 
     def in_group(self, group: Group) -> list[ActionSpec]:
         return [spec for spec in SPECS if spec.group is group]
@@ -324,7 +346,7 @@ class ActionRegistry(QObject):
             if spec.enabled is None:
                 continue
             hit = any(spec.applies(vm) for vm, _ in kinds)
-            ok = hit and (spec.multiple or len(selection) == 1)
+            ok = hit and (spec.multiple or len(selection) == 1) and not self._learned(spec.id)
             self._actions[spec.id].setEnabled(ok)
             if spec.refusal or not (spec.for_templates and spec.for_disposable):
                 self._actions[spec.id].setToolTip(self.tool_tip(spec.id))

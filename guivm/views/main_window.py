@@ -330,6 +330,7 @@ class MainWindow(QMainWindow):
                 self.vm_page.show_serial()
             case "show-snapshots":
                 self.show_page("snapshots")
+                self.vm_page.snapshots.take_focus()
             case "restore-snapshot" | "delete-snapshot":
                 self.vm_page.ask_snapshots(action_id)
             case "detach-console":

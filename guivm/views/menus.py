@@ -26,7 +26,8 @@ def fill_menu(menu: QMenu, actions: ActionRegistry, group: Group, *, leave_out: 
             menu.addSeparator()
         section = spec.section
         menu.addAction(actions.action(spec.id))
-
+    if group is Group.MACHINE and "detach-clone" not in skipped:
+        menu.aboutToShow.connect(actions.menuShown)
     if any(spec.refusal for spec in actions.in_group(group)):
         menu.hovered.connect(partial(_explain, menu, actions))
 

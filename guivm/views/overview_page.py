@@ -32,6 +32,7 @@ from guivm.views.theme import GRID
 from guivm.views.thumbnail import ScreenThumbnail
 
 if TYPE_CHECKING:
+    from guivm.views.identity_notice import IdentityNotice
     from guivm.views.vm_settings.banner import Banner
 
 # Narrower than this the cards stand below each other.
@@ -186,6 +187,7 @@ class OverviewPage(QScrollArea):
         self._bridge = bridge
         self._actions = actions
         self.notice: Banner | None = None  # of a template; made on first use
+        self.identity: IdentityNotice | None = None  # of a clone's guest; made on first use
         self._vm: VmInfo | None = None
         self._read_key: VmKey | None = None
         self.thumbnail = ScreenThumbnail(bridge, settings, self)
@@ -227,6 +229,8 @@ class OverviewPage(QScrollArea):
         self.thumbnail.set_vm(vm)
         if vm.is_template != (old is not None and old.is_template):
             self._show_kind(vm)
+        if self.identity is not None or vm.identity is not None:
+            self._show_identity(vm)
         if old is None or old.key != vm.key:
             self.hardware.show_note(self.tr("Reading…"))
             self._read_key = None
@@ -259,6 +263,14 @@ class OverviewPage(QScrollArea):
             actions.append(button)
         text = self.tr("This is a template. {what}").format(what=kind_sentence(vm))
         self.notice.tell(Mood.NEWS, text, actions=actions, closable=False)
+
+    def _show_identity(self, vm: VmInfo) -> None:
+        if self.identity is None:
+            from guivm.views.identity_notice import IdentityNotice
+
+            self.identity = IdentityNotice(self._bridge, self)
+            self._rows.insertWidget(self._rows.indexOf(self._columns), self.identity)
+        self.identity.set_vm(vm)
 
     @Slot()
     def _read(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QCoreApplication
 
-from guivm.engine.types import HostState, VmInfo, VmState
+from guivm.engine.types import HostState, IdentityState, VmInfo, VmState
 from guivm.views import formats
 from guivm.views.actions import N
 
@@ -61,6 +61,7 @@ _RANK_OF = {state: rank for rank, state in enumerate(_RANK)}
 _TEMPLATE = N("States", "Template")
 _TEMPLATE_MEANS = N("States", "It is there to be cloned, and neither started nor changed.")
 _DISPOSABLE = N("States", "disposable")
+_IDENTITY = N("States", "identity not its own")
 _DISPOSABLE_MEANS = N("States", "Everything is thrown away at power-off.")
 
 
@@ -74,9 +75,13 @@ def vm_word(vm: VmInfo) -> str:
 
 
 def vm_words(vm: VmInfo) -> str:
-    """The same, and whether its run is thrown away."""
-    words = vm_word(vm)
-    return f"{words} · {QCoreApplication.translate('States', _DISPOSABLE)}" if vm.is_disposable else words
+    """The same, whether its run is thrown away, and whether a person has to see to its guest's identity."""
+    words = [vm_word(vm)]
+    if vm.is_disposable:
+        words.append(QCoreApplication.translate("States", _DISPOSABLE))
+    if vm.identity is not None and vm.identity.state is IdentityState.FAILED:
+        words.append(QCoreApplication.translate("States", _IDENTITY))
+    return " · ".join(words)
 
 
 def titled_name(vm: VmInfo, *, with_state: bool = True) -> str:

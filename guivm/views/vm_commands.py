@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 from PySide6.QtWidgets import QDialog, QWidget
 
 from guivm.engine.types import HostInfo, VmInfo, VmKey, VmState
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from guivm.engine.job_types import DeletedVm
     from guivm.engine.options.values import Place
     from guivm.engine.requests import VmRequest
+    from guivm.engine.snapshots.values import SnapshotTree
     from guivm.views.snapshots.commands import SnapshotCommands
     from guivm.views.snapshots.wishes import Wish
 
@@ -64,6 +65,7 @@ class VmCommands(QObject):
         self._messages = messages
         self._under_way: set[tuple[str, VmKey]] = set()
         self._snapshots: SnapshotCommands | None = None
+        actions.menuShown.connect(self._learn)
 
     def handles(self, action_id: str) -> bool:
         return action_id in _HANDLED
@@ -94,6 +96,23 @@ class VmCommands(QObject):
                 self._ask_first(action_id, vms, window)
             case _:
                 self._submit_all(action_id, vms)
+
+    @Slot()
+    def _learn(self) -> None:
+        """A menu opens: find out what the list does not tell of the VM that is selected."""
+        from guivm.engine.requests import ReadSnapshots
+
+        vm = self._actions.one
+        if vm is not None and vm.persistent and vm.state is not VmState.UNKNOWN:
+            self._bridge.submit(ReadSnapshots(vm.key), self, self._on_tree, self._on_no_tree)
+
+    def _on_tree(self, tree: SnapshotTree) -> None:
+        alone = tree.based_on is not None and not tree.based_on
+        why = self.tr("It is no linked clone: it reads no images but its own") if alone else ""
+        self._actions.refuse("detach-clone", tree.key, why)
+
+    def _on_no_tree(self, _error: GuivmError) -> None:
+        """Then the dialog tells."""
 
     def fulfil(self, wish: Wish, window: QWidget) -> None:
         """A wish about snapshots or clones."""

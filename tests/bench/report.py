@@ -1,7 +1,10 @@
 """The one form of every benchmark: rows of ours beside a peer, a table, a JSON file, an exit code.
 
-A row quotes the median of its runs with their spread (lowest to highest). A target stands either on the
-ratio of the two medians (ours ÷ peer) or on our median alone; a row without a target only informs.
+A row quotes the median of its runs with their spread (lowest to highest). A target stands either on the ratio (ours ÷
+peer) or on our median alone; a row without a target only informs. The ratio is that of the two medians or, where each
+run of ours has one of the peer beside it, the middle of the ratios of these pairs: what slows the computer for a while
+slows both halves of a pair. That middle is the estimate of Hodges and Lehmann, the median of the (geometric) means of
+all twos, each with itself too: no few runs decide it, and it differs less from report to report than the plain median.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import platform
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 
@@ -84,7 +88,10 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison. ``peer`` is None where the peer has no such figure."""
+    """One comparison. ``peer`` is None where the peer has no such figure.
+
+    ``is_paired``: run by run, ours was measured right before or after the peer's of the same number.
+    """
 
     what: str
     unit: str
@@ -92,10 +99,24 @@ class Row:
     peer: Samples | None = None
     peer_name: str = ""
     target: Target | None = None
+    is_paired: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_paired and _count(self.ours) != _count(self.peer):
+            raise ValueError("a run has no counterpart")
+
+    @property
+    def pair_ratios(self) -> Samples | None:
+        """Ours ÷ peer, pair by pair; None for a row that is not paired, or with a peer's that is 0."""
+        if not self.is_paired or self.ours is None or self.peer is None or 0 in self.peer.values:
+            return None
+        return Samples(tuple(ours / peer for ours, peer in zip(self.ours.values, self.peer.values, strict=True)))
 
     @property
     def ratio(self) -> float | None:
-        """Median of ours ÷ median of the peer; None where either is missing or the peer's is 0."""
+        """Ours ÷ peer: the middle of the pairs, or of the medians. None where either is missing or the peer's is 0."""
+        if self.is_paired:
+            return None if self.pair_ratios is None else _middle(self.pair_ratios)
         if self.ours is None or self.peer is None or self.peer.median == 0:
             return None
         return self.ours.median / self.peer.median
@@ -117,6 +138,7 @@ class Row:
             "peer": _median(self.peer),
             "peer_name": self.peer_name,
             "ratio": _finite(self.ratio),
+            "pair_ratios": _runs(self.pair_ratios),
             "target": None if self.target is None else self.target.value,
             "target_on": None if self.target is None else self.target.on.value,
             "target_sense": None if self.target is None else self.target.sense.value,
@@ -235,6 +257,18 @@ def machine_facts() -> tuple[tuple[str, str], ...]:
 
 def _median(samples: Samples | None) -> float | None:
     return None if samples is None else _finite(samples.median)
+
+
+def _middle(ratios: Samples) -> float | None:
+    """The estimate of Hodges and Lehmann; None for ratios that are not positive and finite."""
+    if not all(0 < each < math.inf for each in ratios.values):
+        return None
+    twos = combinations_with_replacement(ratios.values, 2)
+    return statistics.median(math.sqrt(one * other) for one, other in twos)
+
+
+def _count(samples: Samples | None) -> int:
+    return 0 if samples is None else len(samples.values)
 
 
 def _spread(samples: Samples | None) -> list[float | None] | None:

@@ -50,7 +50,11 @@ def run(options: argparse.Namespace, _out: Path) -> Report:
         rows += _window(2 * runs) if part == WINDOW else _part(part, runs, on_disk=options.on_disk)
     facts = (*facts, ("load after", f"{os.getloadavg()[0]:.2f}"))
     complete = runs >= RUNS and set(parts) == {*PARTS, WINDOW} and not options.on_disk
-    notes = ["Median [lowest-highest] of the runs."]
+    notes = [
+        "Median [lowest-highest] of the runs. Snapshots, restores and full clones are measured in pairs, a run of each",
+        "side after the other in random order; their ratio is the middle of the pairs' ratios (Hodges and Lehmann).",
+        "Between two restores, or saves, 1.5 s pass in which memory that was freed may go back to a hypervisor.",
+    ]
     if "memory" in parts:
         notes += [
             "restore, inside images: virsh is told to keep the present state of a VM that runs, which it would lose;",

@@ -1,22 +1,27 @@
 """Snapshots with memory, and going back to them: inside the images beside virsh's own, in branches beside its save and
 restore.
 
-Each run of each side has a VM of its own, all made alike: 768 MiB of memory of which each page holds something, and a
-disk of 1 GiB. The times are whole requests of ours (with the screen's picture, our notes and
-what is looked at before and afterwards) and whole commands of virsh.
+All VMs are made alike: 768 MiB of memory of which each page holds something, and a disk of 1 GiB. Inside the images
+both sides take turns on one VM; in branches, where they leave different files, on one each. What a side has made is
+removed before the next turn, but for what ours keeps for Undo. The times are whole requests of ours (with the screen's
+picture, our notes and what is looked at before and afterwards) and whole commands of virsh.
 """
 
 from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 import libvirt
 
+from guivm import paths
 from guivm.engine import requests as rq
+from guivm.engine import trash
+from guivm.engine.snapshots import store
 from guivm.engine.snapshots.values import SnapshotMode
 from guivm.engine.types import VmKey, VmState
 from tests.bench.console_guest import boot_sector
@@ -24,8 +29,15 @@ from tests.bench.report import Target
 from tests.bench.snapshots_stage import Act, Line, Notes, Stage, Times, in_turn, note, require, rounds, run_tool
 from tests.helpers.daemon import wait_until
 
+Turn = Callable[[Notes], None]
+
 _FILL_S = 60.0
 _TARGET = Target(1.1)
+_TAKE_PAIRS = 5  # per run
+_BACK_OFF_PAIRS = 3
+_BACK_PAIRS = 1
+_BESIDE_PAIRS = 1
+_SETTLE_S = 1.5
 _XML = """
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>800</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
@@ -86,6 +98,17 @@ def _vm(stage: Stage, name: str, image_format: str) -> Iterator[_Vm]:
     shutil.rmtree(vm.folder)
 
 
+def _settled(turn: Turn) -> Turn:
+    """A while after the turn before: a virtual computer hands memory that was freed back to its host about a second
+    later, and whoever runs at that moment is slowed."""
+
+    def act(notes: Notes) -> None:
+        time.sleep(_SETTLE_S)
+        turn(notes)
+
+    return act
+
+
 # --- inside the images ------------------------------------------------------------------------------------
 
 _TAKE = "inside images: take"
@@ -94,25 +117,60 @@ _BACK = "inside images: keep the present, restore, VM runs"
 _STILL = "inside images: guest stands still"
 
 
-def _ours_inside(stage: Stage, number: int, notes: Notes) -> None:
-    world = stage.world
-    with _vm(stage, f"ours{number}", "qcow2") as vm:
-        vm.timed(notes, _TAKE, lambda: world.take(vm.key, "first"))
-        require(world.tree(vm.key).mode is SnapshotMode.INTERNAL, "Snapshots were not taken inside the images.")
-        first = world.titled(vm.key, "first")
-        note(notes, _STILL, first.pause_s or 0.0)
-        vm.timed(notes, _BACK, lambda: world.ask(rq.RestoreSnapshot(vm.key, first.id, "before")))
-        vm.timed_off(notes, _BACK_OFF, lambda: world.ask(rq.RestoreSnapshot(vm.key, first.id)))
+class _Inside:
+    """A VM with the snapshot that both sides go back to, and the turns of either side on it."""
 
+    def __init__(self, stage: Stage, vm: _Vm) -> None:
+        self._stage, self._world, self._vm = stage, stage.world, vm
+        self._first = self._world.take(vm.key, "first")
+        require(self._world.tree(vm.key).mode is SnapshotMode.INTERNAL, "Snapshots were not taken inside the images.")
 
-def _virsh_inside(stage: Stage, number: int, notes: Notes) -> None:
-    virsh = stage.virsh
-    with _vm(stage, f"virsh{number}", "qcow2") as vm:
-        keep, back = f"snapshot-create-as {vm.name}", f"snapshot-revert {vm.name} first"
-        vm.timed(notes, _TAKE, lambda: virsh.say(f"{keep} first"))
+    def ours_take(self, notes: Notes) -> None:
+        self._vm.timed(notes, _TAKE, lambda: self._world.take(self._vm.key, "ours"))
+        note(notes, _STILL, self._world.titled(self._vm.key, "ours").pause_s or 0.0)
+        self._forget_ours("ours")
+
+    def virsh_take(self, notes: Notes) -> None:
+        self._vm.timed(notes, _TAKE, lambda: self._stage.virsh.say(f"snapshot-create-as {self._vm.name} virsh"))
         note(notes, _STILL, notes[_TAKE][-1])
-        vm.timed(notes, _BACK, lambda: virsh.say(f"{keep} before", back))
-        vm.timed_off(notes, _BACK_OFF, lambda: virsh.say(back))
+        self._forget_virsh("virsh")
+
+    def ours_back(self, notes: Notes) -> None:
+        self._vm.timed(notes, _BACK, partial(self._restore, "before"))
+        self._forget_ours("before")
+
+    def virsh_back(self, notes: Notes) -> None:
+        keep, back = f"snapshot-create-as {self._vm.name} before", f"snapshot-revert {self._vm.name} {self._first}"
+        self._vm.timed(notes, _BACK, lambda: self._stage.virsh.say(keep, back))
+        self._forget_virsh("before")
+
+    def ours_back_off(self, notes: Notes) -> None:
+        self._vm.timed_off(notes, _BACK_OFF, self._restore)  # what Undo had goes, and what it has now stays
+
+    def virsh_back_off(self, notes: Notes) -> None:
+        back = f"snapshot-revert {self._vm.name} {self._first}"
+        self._vm.timed_off(notes, _BACK_OFF, lambda: self._stage.virsh.say(back))
+
+    def _restore(self, keep: str = "") -> None:
+        self._world.ask(rq.RestoreSnapshot(self._vm.key, self._first, keep))
+
+    def _forget_ours(self, title: str) -> None:
+        self._world.ask(rq.DeleteSnapshots(self._vm.key, (self._world.titled(self._vm.key, title).id,)))
+
+    def _forget_virsh(self, name: str) -> None:
+        self._stage.virsh.say(f"snapshot-delete {self._vm.name} {name}")
+
+
+def _measure_inside(stage: Stage, runs: int, chance: random.Random, times: Times) -> None:
+    with _vm(stage, "inside", "qcow2") as vm:
+        inside = _Inside(stage, vm)
+        for what, pairs, ours, virsh in (
+            (_TAKE, _TAKE_PAIRS, inside.ours_take, inside.virsh_take),
+            (_BACK_OFF, _BACK_OFF_PAIRS, _settled(inside.ours_back_off), _settled(inside.virsh_back_off)),
+            (_BACK, _BACK_PAIRS, _settled(inside.ours_back), _settled(inside.virsh_back)),
+        ):
+            for _, kept in rounds(what, pairs * runs, times):
+                in_turn(kept, ours, virsh, chance)
 
 
 # --- in branches ------------------------------------------------------------------------------------------
@@ -123,47 +181,83 @@ _LOAD = "branches: restore, VM runs"
 _PAUSE = "branches: guest stands still"
 
 
-def _ours_beside(stage: Stage, number: int, notes: Notes) -> None:
-    world = stage.world
-    with _vm(stage, f"ours{number}", "raw") as vm:
-        vm.timed(notes, _SAVE, lambda: world.take(vm.key, "first"))
-        require(world.tree(vm.key).mode is SnapshotMode.BRANCH, "Snapshots were not taken as files beside the images.")
-        first = world.titled(vm.key, "first")
-        require(first.has_memory, "The snapshot does not hold the memory.")
-        note(notes, _PAUSE, first.pause_s or 0.0)
-        vm.timed(notes, _LOAD, lambda: world.ask(rq.RestoreSnapshot(vm.key, first.id)))
-        vm.timed_off(notes, _LOAD_OFF, lambda: world.ask(rq.RestoreSnapshot(vm.key, first.id)))
+class _Ours:
+    """Our turns on a VM with a snapshot to go back to, which stays."""
+
+    def __init__(self, stage: Stage, vm: _Vm) -> None:
+        self._world, self._vm = stage.world, vm
+        self._first = self._world.take(vm.key, "first")
+        require(
+            self._world.tree(vm.key).mode is SnapshotMode.BRANCH, "Snapshots were not taken as files beside the images."
+        )
+        require(self._world.titled(vm.key, "first").has_memory, "The snapshot does not hold the memory.")
+
+    def take(self, notes: Notes) -> None:
+        self._vm.timed(notes, _SAVE, lambda: self._world.take(self._vm.key, "new"))
+        note(notes, _PAUSE, self._world.titled(self._vm.key, "new").pause_s or 0.0)
+
+    def load(self, notes: Notes) -> None:
+        self._vm.timed(notes, _LOAD, self._restore)
+
+    def load_off(self, notes: Notes) -> None:
+        self._vm.timed_off(notes, _LOAD_OFF, self._restore)
+
+    def _restore(self) -> None:
+        self._world.ask(rq.RestoreSnapshot(self._vm.key, self._first))
+
+    def tidy(self) -> None:
+        """Remove what was taken, and empty the trash, as its age does some time: memory is large."""
+        self._world.ask(rq.DeleteSnapshots(self._vm.key, (self._world.titled(self._vm.key, "new").id,)))
+        for folder in (self._vm.folder, store.folder_of(paths.images_dir(), self._vm.key.uuid)):
+            shutil.rmtree(folder / trash.TRASH_NAME, ignore_errors=True)
 
 
-def _virsh_beside(stage: Stage, number: int, notes: Notes) -> None:
-    virsh = stage.virsh
-    with _vm(stage, f"virsh{number}", "raw") as vm:
-        saved = vm.folder / "memory"
-        load = f"restore {saved}"
-        vm.timed(notes, _SAVE, lambda: virsh.say(f"save {vm.name} {saved}", load))
+class _Virshs:
+    """Those of virsh on its VM, with a saved state to go back to."""
+
+    def __init__(self, stage: Stage, vm: _Vm) -> None:
+        self._virsh, self._vm = stage.virsh, vm
+        self._saved = vm.folder / "memory"
+        self._load = f"restore {self._saved}"
+
+    def take(self, notes: Notes) -> None:
+        self._saved.unlink(missing_ok=True)
+        self._vm.timed(notes, _SAVE, lambda: self._virsh.say(f"save {self._vm.name} {self._saved}", self._load))
         note(notes, _PAUSE, notes[_SAVE][-1])
-        vm.timed(notes, _LOAD, lambda: virsh.say(f"destroy {vm.name}", load))
-        vm.timed_off(notes, _LOAD_OFF, lambda: virsh.say(load))
+
+    def load(self, notes: Notes) -> None:
+        self._vm.timed(notes, _LOAD, lambda: self._virsh.say(f"destroy {self._vm.name}", self._load))
+
+    def load_off(self, notes: Notes) -> None:
+        self._vm.timed_off(notes, _LOAD_OFF, lambda: self._virsh.say(self._load))
+
+
+def _measure_beside(stage: Stage, runs: int, chance: random.Random, times: Times) -> None:
+    with _vm(stage, "ours", "raw") as one, _vm(stage, "virsh", "raw") as other:
+        ours, virsh = _Ours(stage, one), _Virshs(stage, other)
+        for _, kept in rounds("snapshots in branches", _BESIDE_PAIRS * runs, times):
+            in_turn(kept, _settled(ours.take), _settled(virsh.take), chance)
+            in_turn(kept, _settled(ours.load), _settled(virsh.load), chance)
+            in_turn(kept, _settled(ours.load_off), _settled(virsh.load_off), chance)
+            ours.tidy()
 
 
 # --- all of it --------------------------------------------------------------------------------------------
 
 LINES = (
-    Line(_TAKE, "s", "virsh", _TARGET),
-    Line(_BACK_OFF, "s", "virsh", _TARGET),
-    Line(_BACK, "s", "virsh", _TARGET),
-    Line(_STILL, "s", "virsh"),
-    Line(_SAVE, "s", "virsh", _TARGET),
-    Line(_LOAD_OFF, "s", "virsh", _TARGET),
-    Line(_LOAD, "s", "virsh", _TARGET),
-    Line(_PAUSE, "s", "virsh"),
+    Line(_TAKE, "s", "virsh", _TARGET, is_paired=True),
+    Line(_BACK_OFF, "s", "virsh", _TARGET, is_paired=True),
+    Line(_BACK, "s", "virsh", _TARGET, is_paired=True),
+    Line(_STILL, "s", "virsh", is_paired=True),
+    Line(_SAVE, "s", "virsh", _TARGET, is_paired=True),
+    Line(_LOAD_OFF, "s", "virsh", _TARGET, is_paired=True),
+    Line(_LOAD, "s", "virsh", _TARGET, is_paired=True),
+    Line(_PAUSE, "s", "virsh", is_paired=True),
 )
 
 
 def measure(stage: Stage, runs: int, chance: random.Random) -> Times:
     times = Times()
-    for number, kept in rounds("snapshots inside the images", runs, times):
-        in_turn(kept, partial(_ours_inside, stage, number), partial(_virsh_inside, stage, number), chance)
-    for number, kept in rounds("snapshots in branches", runs, times):
-        in_turn(kept, partial(_ours_beside, stage, number), partial(_virsh_beside, stage, number), chance)
+    _measure_inside(stage, runs, chance, times)
+    _measure_beside(stage, runs, chance, times)
     return times

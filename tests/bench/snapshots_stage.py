@@ -112,17 +112,18 @@ class Times:
 
     def row(self, line: Line) -> Row:
         ours, peer = (Samples.of(side.get(line.what, [])) for side in (self.ours, self.peer))
-        return Row(line.what, line.unit, ours, peer, line.peer, line.target)
+        return Row(line.what, line.unit, ours, peer, line.peer, line.target, is_paired=line.is_paired)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a part measures: one row of the report."""
+    """What a part measures: one row of the report. ``is_paired``: in each :func:`in_turn` each side was timed once."""
 
     what: str
     unit: str
     peer: str = ""
     target: Target | None = None
+    is_paired: bool = False
 
 
 Notes = dict[str, list[float]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +18,8 @@ from guivm.engine.snapshots.values import CloneSpec
 from guivm.engine.types import HostId, HostState, VmKey, VmState
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import GuivmError, WrongStateError
-from tests.e2e.test_clones import House
-from tests.helpers.daemon import SessionDaemon, wait_until
+from tests.helpers.clone_house import House
+from tests.helpers.daemon import SessionDaemon, process_is_gone, wait_until
 from tests.helpers.recorder import Recorder
 
 WAIT_S = 60.0
@@ -38,12 +40,17 @@ class Window:
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def daemon() -> Iterator[SessionDaemon]:
+    with SessionDaemon() as value:
+        yield value
+
+
+@pytest.fixture
+def house(daemon: SessionDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     monkeypatch.setattr(hosts, "images_dir_for", lambda _uri: tmp_path / "images")
-    with SessionDaemon() as daemon:
-        connection = libvirt.open(daemon.uri)
-        yield House(connection, tmp_path)
-        connection.close()
+    value = House(libvirt.open(daemon.uri), tmp_path)
+    yield value
+    value.connection.close()
 
 
 def test_a_run_is_looked_after_to_its_end_and_beyond(house: House) -> None:
@@ -77,6 +84,32 @@ def test_a_run_is_looked_after_to_its_end_and_beyond(house: House) -> None:
     third = Window(house.host)
     wait_until(lambda: not left.exists(), "what was left to be thrown away")
     third.engine.stop(WAIT_S)
+
+
+def test_one_that_ends_while_libvirt_is_away_is_thrown_away_too(house: House, daemon: SessionDaemon) -> None:
+    window = Window(house.host)
+    key = VmKey(window.host, house.bios().uuid)
+    window.recorder.wait_for_state(key, VmState.OFF)
+    before = house.hashes()
+    stored = house.document(key).to_text()
+    window.engine.submit(rq.StartDisposable(key)).result(WAIT_S)
+    daemon.kill()
+    daemon.restart()
+    window.recorder.wait_for_host(key.host, HostState.RECONNECTING)
+    window.recorder.wait_for_host(key.host, HostState.CONNECTED)
+    window.recorder.wait_for(lambda: window.recorder.vms(key.host)[key.uuid].is_disposable)
+    assert (house.images / FOLDER).exists()
+    daemon.kill()
+    (pid,) = daemon.guest_pids()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: process_is_gone(pid), "the end of QEMU")
+    daemon.restart()
+    wait_until(lambda: house.hashes() == before, "what it wrote to be thrown away")
+    window.recorder.wait_for_state(key, VmState.CRASHED)
+    house.connection.close()
+    house.connection = libvirt.open(daemon.uri)
+    assert house.document(key).to_text() == stored
+    window.engine.stop(WAIT_S)
 
 
 def test_a_template_is_neither_started_nor_changed(house: House) -> None:

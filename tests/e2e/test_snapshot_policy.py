@@ -43,7 +43,7 @@ def world(systemd: UserSystemd) -> Iterator[World]:
 
 
 def unit(key: VmKey, kind: str) -> str:
-    service, timer = policy_timers.paths(key.uuid)
+    service, timer = policy_timers.paths(key)
     return {"service": service, "timer": timer}[kind].name
 
 
@@ -142,7 +142,7 @@ def test_systemd_calls_what_was_meant(systemd: UserSystemd, tmp_path: Path) -> N
     program.write_text(f'#!/bin/sh\nprintf "%s\\0" "$0" "$XDG_DATA_HOME" "$XDG_CACHE_HOME" "$@" >{said}\n')
     program.chmod(0o700)
     caller = Caller((str(program), hostile), (("XDG_DATA_HOME", f"/{hostile}"), ("XDG_CACHE_HOME", "/plain")))
-    policy_timers.install(KEY.uuid, unit_texts(KEY, hostile, SnapshotPolicy(1, 1), caller))
+    policy_timers.install(KEY, unit_texts(KEY, hostile, SnapshotPolicy(1, 1), caller))
     tick(systemd, KEY)
     assert [os.fsdecode(word) for word in said.read_bytes().split(b"\0")] == [
         str(program), f"/{hostile}", "/plain", hostile, "snapshot", "take", KEY.uuid, "--scheduled", "--connect",
@@ -156,15 +156,15 @@ def test_what_systemd_refuses_is_taken_back(systemd: UserSystemd) -> None:
     good = unit_texts(KEY, "vm", SnapshotPolicy(6, 3), Caller(("/bin/true",)))
     bad = Units(good.service, good.timer.replace("hourly", "never"))
     with pytest.raises(OperationError) as caught:
-        policy_timers.install(KEY.uuid, bad)
+        policy_timers.install(KEY, bad)
     assert unit(KEY, "timer") in caught.value.details
     assert not [path for path in policy_timers.folder().rglob("*") if not path.is_dir()]
-    policy_timers.install(KEY.uuid, good)
+    policy_timers.install(KEY, good)
     with pytest.raises(OperationError):
-        policy_timers.install(KEY.uuid, bad)
+        policy_timers.install(KEY, bad)
     assert policy_timers.load(KEY) == SnapshotPolicy(6, 3)
     assert "active" in systemd.ctl("show", "--property=ActiveState", unit(KEY, "timer"))
-    _, timer = policy_timers.paths(KEY.uuid)
+    _, timer = policy_timers.paths(KEY)
     timer.write_text(bad.timer)  # by hand
     systemd.ctl("daemon-reload")
     policy_timers.remove(KEY)

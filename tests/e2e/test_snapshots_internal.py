@@ -2,143 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TypeVar
 
 import libvirt
 import pytest
 
 from guivm.engine import requests as rq
 from guivm.engine.engine import LibvirtEngine
-from guivm.engine.requests import Request
-from guivm.engine.snapshots import internal
-from guivm.engine.snapshots.internal import UNDO_NAME
-from guivm.engine.snapshots.values import FileAction, OperationPlan, SnapshotId, SnapshotMode, SnapshotTree
-from guivm.engine.types import HostState, VmKey, VmState
+from guivm.engine.snapshots.inside import plans
+from guivm.engine.snapshots.inside.hidden import UNDO_NAMES
+from guivm.engine.snapshots.values import FileAction, SnapshotId, SnapshotMode, SnapshotTree
+from guivm.engine.types import VmState
 from guivm.errors import GuivmError, InUseError, OperationError, UnsupportedError
 from tests.helpers.daemon import SessionDaemon
-from tests.helpers.guests import boot_sector_image
-from tests.helpers.image_oracles import check_images, make_image, write_pattern
+from tests.helpers.image_oracles import make_image, write_pattern
+from tests.helpers.inside_house import DISK, InsideHouse
 from tests.helpers.recorder import Recorder
-
-T = TypeVar("T")
-
-_VM = """<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os>
-<devices>{disks}<graphics type='vnc'><listen type='none'/></graphics><video><model type='vga'/></video></devices>
-</domain>"""
-_DISK = """<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{path}'/>
-<target dev='{target}' bus='ide'/></disk>"""
-
-FIRST = ("one", "two")
-
-
-class House:
-    """An engine on a host with one VM."""
-
-    def __init__(self, daemon: SessionDaemon, engine: LibvirtEngine, recorder: Recorder) -> None:
-        self.daemon = daemon
-        self.engine = engine
-        self.recorder = recorder
-        self.host = engine.open_host(daemon.uri)
-        recorder.wait_for_host(self.host, HostState.CONNECTED)
-        self.connection = libvirt.open(daemon.uri)
-        self.images = daemon.root / "h"
-        raw = boot_sector_image(self.images / "boot.raw")
-        self.one, self.two = self.images / "one.qcow2", self.images / "two.qcow2"
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, self.one], check=True)
-        make_image(self.two)
-        self.key = self.define("guest", self.one, self.two)
-
-    def define(self, name: str, *paths: Path) -> VmKey:
-        disks = "".join(
-            _DISK.format(path=path, target=f"hd{letter}") for path, letter in zip(paths, "ab", strict=False)
-        )
-        domain = self.connection.defineXML(_VM.format(name=name, disks=disks))
-        return VmKey(self.host, domain.UUIDString())
-
-    @property
-    def domain(self) -> libvirt.virDomain:
-        return self.connection.lookupByUUIDString(self.key.uuid)
-
-    def ask(self, request: Request[T]) -> T:
-        return self.engine.submit(request).result(60)
-
-    def tree(self, key: VmKey | None = None) -> SnapshotTree:
-        return self.ask(rq.ReadSnapshots(key or self.key))
-
-    def plan(self, operation: object) -> OperationPlan:
-        return self.ask(rq.PlanOperation(self.key, operation))  # type: ignore[arg-type]
-
-    def take(self, title: str, notes: str = "") -> SnapshotId:
-        """As the window does: what is shown first is not refused."""
-        request = rq.TakeSnapshot(self.key, title, notes)
-        assert not self.plan(request).refused
-        return self.ask(request).id
-
-    def refused(self, operation: Request[T]) -> OperationPlan:
-        """The plan says why not, and doing it all the same changes nothing."""
-        shown = self.plan(operation)
-        assert shown.refused
-        before = self.state()
-        with pytest.raises((InUseError, UnsupportedError)) as caught:
-            self.ask(operation)
-        assert caught.value.summary == shown.refused
-        assert self.state() == before
-        return shown
-
-    def writes(self, value: int) -> None:
-        """On both drives, while it is off."""
-        for path in (self.one, self.two):
-            write_pattern(path, value, 1 << 19, 1 << 18)
-
-    def start(self) -> None:
-        self.ask(rq.Start(self.key))
-
-    def vm_state(self) -> VmState:
-        states = {libvirt.VIR_DOMAIN_RUNNING: VmState.RUNNING, libvirt.VIR_DOMAIN_PAUSED: VmState.PAUSED}
-        return states.get(self.domain.state(0)[0], VmState.OFF)
-
-    # --- what the images hold -------------------------------------------------------------------------
-
-    def now(self) -> tuple[str, ...]:
-        """Hashes of what the guest reads, of both drives."""
-        return tuple(self._hash(path) for path in (self.one, self.two))
-
-    def of(self, snapshot: SnapshotId) -> tuple[str, ...]:
-        return tuple(self._hash(path, "-l", f"snapshot.name={snapshot}") for path in (self.one, self.two))
-
-    def _hash(self, path: Path, *more: str) -> str:
-        raw = self.images / "hash.raw"
-        try:
-            subprocess.run(["qemu-img", "convert", "-U", *more, "-O", "raw", path, raw], check=True)
-            return hashlib.sha256(raw.read_bytes()).hexdigest()
-        finally:
-            raw.unlink(missing_ok=True)
-
-    def state(self) -> tuple[object, ...]:
-        snapshots = {s.getName(): self.of(SnapshotId(s.getName())) for s in self.domain.listAllSnapshots(0)}
-        return self.now(), snapshots, self.vm_state(), self.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-
-    def require_sound(self) -> None:
-        if self.vm_state() is VmState.OFF:
-            check_images([self.one, self.two])
-        tree = self.tree()
-        shown = {str(each.id) for each in tree.snapshots}
-        assert {s.getName() for s in self.domain.listAllSnapshots(0)} - {UNDO_NAME} == shown
 
 
 @pytest.fixture
-def house(daemon: SessionDaemon) -> Iterator[House]:
+def house(daemon: SessionDaemon) -> Iterator[InsideHouse]:
     engine = LibvirtEngine(warm_up=False)
     recorder = Recorder()
     engine.add_listener(recorder)
     value = None
     try:
-        value = House(daemon, engine, recorder)
+        value = InsideHouse(daemon, engine, recorder)
         yield value
         value.require_sound()
     finally:
@@ -154,7 +44,7 @@ def shape(tree: SnapshotTree) -> dict[str, str]:
     return found | {"NOW": titles[tree.current] if tree.current else ""}
 
 
-def test_off_take_restore_undo_delete(house: House) -> None:
+def test_off_take_restore_undo_delete(house: InsideHouse) -> None:
     assert house.tree().mode is None
     start = house.now()
     request = rq.TakeSnapshot(house.key, "first", "my\nnotes")
@@ -212,7 +102,7 @@ def test_off_take_restore_undo_delete(house: House) -> None:
     assert house.now() == start
 
 
-def test_running_with_its_memory(house: House) -> None:
+def test_running_with_its_memory(house: InsideHouse) -> None:
     house.start()
     shown = house.plan(rq.TakeSnapshot(house.key, "runs"))
     assert shown.pauses_guest
@@ -265,7 +155,7 @@ def test_running_with_its_memory(house: House) -> None:
     house.ask(rq.ForceOff(house.key))
 
 
-def test_titles_and_notes_are_changed_and_the_identity_stays(house: House) -> None:
+def test_titles_and_notes_are_changed_and_the_identity_stays(house: InsideHouse) -> None:
     first = house.take("first", "notes")
     second = house.take("second")
     for each in (first, second):
@@ -282,10 +172,10 @@ def test_titles_and_notes_are_changed_and_the_identity_stays(house: House) -> No
             house.ask(rq.TakeSnapshot(house.key, title))
 
 
-def test_titles_of_every_kind(house: House) -> None:
+def test_titles_of_every_kind(house: InsideHouse) -> None:
     """A number would be taken by QEMU for the number of another snapshot inside the image."""
     start = house.now()
-    titles = ["7", "a/b", "..", "ü & <x>", "same", "same", "-rf", "a,b=c", UNDO_NAME]
+    titles = ["7", "a/b", "..", "ü & <x>", "same", "same", "-rf", "a,b=c", *UNDO_NAMES]
     ids = []
     for number, title in enumerate(titles):
         ids.append(house.take(title))
@@ -299,7 +189,7 @@ def test_titles_of_every_kind(house: House) -> None:
     assert house.tree().snapshots == ()
 
 
-def test_a_number_as_a_name_given_by_another_tool_is_refused(house: House) -> None:
+def test_a_number_as_a_name_given_by_another_tool_is_refused(house: InsideHouse) -> None:
     house.take("first")
     house.domain.snapshotCreateXML("<domainsnapshot><name>1</name></domainsnapshot>", 0)
     house.writes(1)
@@ -311,7 +201,7 @@ def test_a_number_as_a_name_given_by_another_tool_is_refused(house: House) -> No
     assert info.cannot_delete
 
 
-def test_snapshots_made_by_virsh_are_used_like_our_own(house: House) -> None:
+def test_snapshots_made_by_virsh_are_used_like_our_own(house: InsideHouse) -> None:
     start = house.now()
     house.domain.snapshotCreateXML(
         "<domainsnapshot><name>theirs</name><description>d</description></domainsnapshot>", 0
@@ -327,7 +217,7 @@ def test_snapshots_made_by_virsh_are_used_like_our_own(house: House) -> None:
     assert house.now() == written
 
 
-def test_deleting_with_all_below_leaves_undo(house: House) -> None:
+def test_deleting_with_all_below_leaves_undo(house: InsideHouse) -> None:
     first = house.take("first")
     house.writes(1)
     house.take("second")
@@ -344,7 +234,7 @@ def test_deleting_with_all_below_leaves_undo(house: House) -> None:
     assert [s.getName() for s in house.domain.listAllSnapshots(0)] == []
 
 
-def test_an_image_that_another_vm_stands_on_is_not_restored(house: House) -> None:
+def test_an_image_that_another_vm_stands_on_is_not_restored(house: InsideHouse) -> None:
     first = house.take("first")
     house.writes(1)
     overlay = house.images / "clone.qcow2"
@@ -355,7 +245,7 @@ def test_an_image_that_another_vm_stands_on_is_not_restored(house: House) -> Non
     assert "two.qcow2" in shown.refused
 
 
-def test_a_saved_state_is_in_the_way(house: House) -> None:
+def test_a_saved_state_is_in_the_way(house: InsideHouse) -> None:
     first = house.take("first")
     house.start()
     house.ask(rq.SaveState(house.key))
@@ -366,7 +256,7 @@ def test_a_saved_state_is_in_the_way(house: House) -> None:
     house.take("x")
 
 
-def test_snapshots_with_files_of_their_own_are_shown_and_left_alone(house: House) -> None:
+def test_snapshots_with_files_of_their_own_are_shown_and_left_alone(house: InsideHouse) -> None:
     """Made by ``virsh snapshot-create --disk-only``."""
     house.start()
     house.domain.snapshotCreateXML(
@@ -392,12 +282,12 @@ def test_snapshots_with_files_of_their_own_are_shown_and_left_alone(house: House
     assert {path: path.read_bytes() for path in house.images.glob("*.*")} == files
 
 
-def test_what_is_not_there_any_more(house: House) -> None:
+def test_what_is_not_there_any_more(house: InsideHouse) -> None:
     house.take("first")
     none = SnapshotId("none")
     for request in (
         rq.RestoreSnapshot(house.key, none),
-        rq.RestoreSnapshot(house.key, SnapshotId(UNDO_NAME)),
+        rq.RestoreSnapshot(house.key, SnapshotId(UNDO_NAMES[0])),
         rq.DeleteSnapshots(house.key, (none,)),
         rq.DeleteSnapshots(house.key, ()),
         rq.UndoRestore(house.key),
@@ -409,7 +299,7 @@ def test_what_is_not_there_any_more(house: House) -> None:
     assert house.ask(rq.ReadSnapshotPicture(house.key, none)) is None
 
 
-def test_an_image_that_lost_the_snapshot_is_not_restored(house: House) -> None:
+def test_an_image_that_lost_the_snapshot_is_not_restored(house: InsideHouse) -> None:
     first = house.take("first")
     house.writes(1)
     subprocess.run(["qemu-img", "snapshot", "-d", first, house.two], check=True)
@@ -423,14 +313,14 @@ def test_an_image_that_lost_the_snapshot_is_not_restored(house: House) -> None:
     subprocess.run(["qemu-img", "snapshot", "-d", first, house.one], check=True)
 
 
-def test_a_restore_that_fails_halfway_can_be_undone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restore_that_fails_halfway_can_be_undone(house: InsideHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """libvirt has changed one drive and not the other."""
     first = house.take("first")
     house.writes(1)
     before = house.now()
     subprocess.run(["qemu-img", "snapshot", "-d", first, house.two], check=True)
     with monkeypatch.context() as patched:
-        patched.setattr(internal, "_unless_incomplete", lambda *arguments: arguments[-1])
+        patched.setattr(plans, "_unless_incomplete", lambda *arguments: arguments[-1])
         with pytest.raises(GuivmError):
             house.ask(rq.RestoreSnapshot(house.key, first))
     assert house.now() != before
@@ -441,7 +331,7 @@ def test_a_restore_that_fails_halfway_can_be_undone(house: House, monkeypatch: p
     subprocess.run(["qemu-img", "snapshot", "-d", first, house.one], check=True)
 
 
-def test_a_drive_added_since_is_left_as_it_is(house: House) -> None:
+def test_a_drive_added_since_is_left_as_it_is(house: InsideHouse) -> None:
     """The snapshot's definition comes back without it."""
     alone = house.define("alone", house.images / "alone.qcow2")
     make_image(house.images / "alone.qcow2")
@@ -449,7 +339,7 @@ def test_a_drive_added_since_is_left_as_it_is(house: House) -> None:
     (first,) = house.tree(alone).snapshots
     added = make_image(house.images / "added.qcow2")
     domain = house.connection.lookupByUUIDString(alone.uuid)
-    disk = _DISK.format(path=added, target="hdb")
+    disk = DISK.format(path=added, target="hdb")
     domain.attachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
     write_pattern(added, 5, 0, 1 << 16)
     write_pattern(house.images / "alone.qcow2", 5, 0, 1 << 16)
@@ -463,7 +353,7 @@ def test_a_drive_added_since_is_left_as_it_is(house: House) -> None:
     assert len(held) <= added.stat().st_size
 
 
-def test_deleting_is_gone_on_with_where_it_was_stopped(house: House) -> None:
+def test_deleting_is_gone_on_with_where_it_was_stopped(house: InsideHouse) -> None:
     ids = [house.take(f"s{number}") for number in range(3)]
     house.domain.snapshotLookupByName(ids[1], 0).delete(0)  # by somebody else meanwhile
     with pytest.raises(GuivmError):

@@ -17,6 +17,10 @@ from tests.helpers.fake_engine import FakeEngine
 from tests.helpers.settings_stage import DOMAIN
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+    from guivm.views.main_window import MainWindow
+    from guivm.views.settings import Settings
     from guivm.views.vm_settings.dialog import SettingsDialog
     from tests.helpers.settings_window import Open
 
@@ -29,6 +33,32 @@ def displays(fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield value
     for ours in value.ours:
         ours.close()
+
+
+@pytest.fixture
+def owner(qtbot: QtBot) -> Iterator[QWidget]:
+    """A widget that dialogs stand over."""
+    from PySide6.QtWidgets import QWidget
+
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    yield parent
+    parent.close()
+
+
+@pytest.fixture
+def window(qtbot: QtBot, bridge: Bridge, settings: Settings, key: VmKey) -> Iterator[MainWindow]:
+    """The main window with the VM of the test selected."""
+    from guivm.views.main_window import MainWindow
+
+    window = MainWindow(bridge, settings)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    qtbot.waitUntil(lambda: window.table.rowCount() > 0)
+    window.select_vm(key)
+    yield window
+    window.close_at_once()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The console widget with a source made by hand: faces, capture, keys, mouse, cursor."""
+"""The console widget with a source made by hand: faces, capture, keys."""
 
 from __future__ import annotations
 
@@ -6,99 +6,50 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
-from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtCore import QPoint, QPointF, QSize, Qt
+from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel, QLineEdit, QMainWindow, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QLineEdit, QMainWindow, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from guivm.console.source import CursorShape, Framebuffer, PointerButton, PointerMode, SourceState
-from guivm.console.widget import ConsoleFace, ConsoleWidget, ScaleMode
+from guivm.console.source import Framebuffer, SourceState
+from guivm.console.widget import ConsoleFace, ConsoleWidget
 from guivm.errors import ConsoleError
+from tests.helpers.console_widget import (
+    CTRL_L,
+    ENTER,
+    HOST,
+    LEFT,
+    NONE,
+    TAB,
+    A,
+    P,
+    at,
+    capture,
+    console_in,
+    key,
+    plain_window,
+    show_source,
+    tap,
+)
 from tests.helpers.fake_source import FakeSource
 from tests.helpers.rfb_server import picture
-
-HOST, CTRL_L, A, P, TAB, ENTER = 97, 29, 30, 25, 15, 28
-_QT_KEYS = {
-    HOST: Qt.Key.Key_Control,
-    CTRL_L: Qt.Key.Key_Control,
-    A: Qt.Key.Key_A,
-    P: Qt.Key.Key_P,
-    TAB: Qt.Key.Key_Tab,
-    ENTER: Qt.Key.Key_Return,
-}
-_SYMBOLS = {HOST: 0xFFE4, CTRL_L: 0xFFE3, A: 0x61, P: 0x70, TAB: 0xFF09, ENTER: 0xFF0D}
-
-LEFT, NONE = PointerButton.LEFT, PointerButton.NONE
 
 
 @pytest.fixture
 def window(qtbot: QtBot) -> QWidget:
-    value = QWidget()
-    qtbot.addWidget(value)
-    value.resize(700, 500)
-    return value
+    return plain_window(qtbot)
 
 
 @pytest.fixture
 def console(qtbot: QtBot, window: QWidget) -> Iterator[ConsoleWidget]:
-    layout = QVBoxLayout(window)
-    layout.setContentsMargins(0, 0, 0, 0)
-    value = ConsoleWidget(window)
-    layout.addWidget(value, 1)
-    other = QLineEdit(window)
-    other.setObjectName("other")
-    layout.addWidget(other)
-    value.set_face(ConsoleFace.LIVE)
-    window.show()
-    qtbot.waitExposed(window)
-    window.activateWindow()
-    yield value
-    value.set_source(None)
+    with console_in(window, qtbot) as value:
+        yield value
 
 
 @pytest.fixture
 def source(console: ConsoleWidget) -> FakeSource:
-    value = FakeSource()
-    console.set_source(value)
-    value.show(picture(320, 200))
-    return value
-
-
-def key(widget: QWidget, code: int, pressed: bool, *, repeat: bool = False, control: bool = False) -> bool:
-    """What the window system does: ask about shortcuts first, then deliver. Answers whether it was accepted."""
-    control = control or code in (HOST, CTRL_L)
-    modifiers = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
-
-    def event(kind: QEvent.Type) -> QKeyEvent:
-        text = chr(_SYMBOLS[code]) if _SYMBOLS[code] < 0x100 else ""
-        return QKeyEvent(kind, _QT_KEYS[code], modifiers, code + 8, _SYMBOLS[code], 0, text, repeat)
-
-    if pressed:
-        override = event(QEvent.Type.ShortcutOverride)
-        override.ignore()
-        QGuiApplication.sendEvent(widget, override)
-    real = event(QEvent.Type.KeyPress if pressed else QEvent.Type.KeyRelease)
-    QGuiApplication.sendEvent(widget, real)
-    return real.isAccepted()
-
-
-def tap(widget: QWidget, code: int) -> None:
-    key(widget, code, True)
-    key(widget, code, False)
-
-
-def at(console: ConsoleWidget, x: int, y: int) -> QPoint:
-    position = console.guest_to_widget(x, y)
-    assert position is not None
-    return QPoint(int(position.x()), int(position.y()))
-
-
-def capture(qtbot: QtBot, console: ConsoleWidget) -> None:
-    console.setFocus()
-    qtbot.waitUntil(console.hasFocus)
-    console.capture()
-    assert console.is_captured()
+    return show_source(console)
 
 
 def _words(console: ConsoleWidget) -> tuple[str, str]:
@@ -394,188 +345,3 @@ def test_hint_fades(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) ->
     assert isinstance(hint, QLabel)
     qtbot.waitUntil(lambda: not hint.isVisible(), timeout=10_000)
     assert console.is_captured()
-
-
-# --- mouse ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("button", "bit"),
-    [
-        (Qt.MouseButton.LeftButton, 1),
-        (Qt.MouseButton.MiddleButton, 2),
-        (Qt.MouseButton.RightButton, 4),
-        (Qt.MouseButton.BackButton, 128),
-        (Qt.MouseButton.ForwardButton, 256),
-    ],
-)
-def test_five_buttons(
-    qtbot: QtBot, console: ConsoleWidget, source: FakeSource, button: Qt.MouseButton, bit: int
-) -> None:
-    capture(qtbot, console)
-    QTest.mouseClick(console, button, pos=at(console, 1, 2))
-    assert source.pointers == [(1, 2, bit), (1, 2, 0)]
-
-
-def test_double_click_is_two_clicks(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    capture(qtbot, console)
-    point = at(console, 1, 2)
-    for kind, buttons in (
-        (QEvent.Type.MouseButtonPress, Qt.MouseButton.LeftButton),
-        (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
-        (QEvent.Type.MouseButtonDblClick, Qt.MouseButton.LeftButton),
-        (QEvent.Type.MouseButtonRelease, Qt.MouseButton.NoButton),
-    ):
-        event = QMouseEvent(
-            kind,
-            QPointF(point),
-            console.mapToGlobal(QPointF(point)),
-            Qt.MouseButton.LeftButton,
-            buttons,
-            Qt.KeyboardModifier.NoModifier,
-        )
-        QGuiApplication.sendEvent(console, event)
-    assert [int(buttons) for _x, _y, buttons in source.pointers] == [1, 0, 1, 0]
-
-
-def test_dragging_out_of_the_picture_stops_at_its_edge(
-    qtbot: QtBot, console: ConsoleWidget, source: FakeSource
-) -> None:
-    capture(qtbot, console)
-    QTest.mousePress(console, Qt.MouseButton.LeftButton, pos=at(console, 10, 10))
-    QTest.mouseMove(console, QPoint(-50, console.height() + 50))
-    QTest.mouseRelease(console, Qt.MouseButton.LeftButton, pos=QPoint(-50, console.height() + 50))
-    assert source.pointers[-1] == (0, 199, NONE)
-
-
-@pytest.mark.parametrize("mode", list(ScaleMode))
-@pytest.mark.parametrize("guest", [(0, 0), (319, 199), (160, 1)])
-def test_positions_are_exact(
-    qtbot: QtBot, console: ConsoleWidget, source: FakeSource, mode: ScaleMode, guest: tuple[int, int]
-) -> None:
-    console.set_scale_mode(mode)
-    assert console.scale_mode() is mode
-    capture(qtbot, console)
-    QTest.mouseMove(console, at(console, *guest))
-    assert source.pointers == [(*guest, NONE)]
-
-
-def _wheel(console: ConsoleWidget, dx: int, dy: int) -> bool:
-    point = QPointF(at(console, 20, 20))
-    event = QWheelEvent(
-        point,
-        console.mapToGlobal(point),
-        QPoint(),
-        QPoint(dx, dy),
-        Qt.MouseButton.NoButton,
-        Qt.KeyboardModifier.NoModifier,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QGuiApplication.sendEvent(console, event)
-    return event.isAccepted()
-
-
-def test_wheel_both_ways_with_small_steps(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    _wheel(console, 0, 120)
-    assert source.pointers == [], "not captured: not ours"
-    capture(qtbot, console)
-
-    def clicks() -> list[int]:
-        pressed = [int(buttons) for _x, _y, buttons in source.pointers if buttons]
-        assert len(source.pointers) == 2 * len(pressed)
-        source.pointers.clear()
-        return pressed
-
-    _wheel(console, 0, 120)
-    assert clicks() == [8]
-    _wheel(console, 0, -240)
-    assert clicks() == [16, 16]
-    for _ in range(7):
-        _wheel(console, 0, 30)
-    assert clicks() == [8]
-    _wheel(console, 0, -90)
-    assert clicks() == [], "what was left over in the other direction is forgotten"
-    _wheel(console, 0, -30)
-    assert clicks() == [16]
-    _wheel(console, 120, 0)
-    assert clicks() == [32]
-    _wheel(console, -120, 0)
-    assert clicks() == [64]
-
-
-def test_relative_mouse(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    capture(qtbot, console)
-    source.set_pointer_mode(PointerMode.RELATIVE)
-    middle = console.rect().center()
-    QTest.mouseMove(console, middle)
-    assert console.cursor().shape() is Qt.CursorShape.BlankCursor
-    source.pointers.clear()
-    QTest.mouseMove(console, middle + QPoint(7, -3))
-    QTest.mousePress(console, Qt.MouseButton.LeftButton, pos=middle + QPoint(7, -3))
-    assert source.pointers == [(7, -3, NONE), (0, 0, LEFT)]
-    console.release_capture()
-    assert source.pointers[-1] == (0, 0, NONE)
-    assert console.cursor().shape() is Qt.CursorShape.ArrowCursor
-
-
-def test_absolute_mouse_is_never_grabbed(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    capture(qtbot, console)
-    QTest.mouseMove(console, at(console, 3, 3))
-    assert QWidget.mouseGrabber() is None
-
-
-# --- cursor -----------------------------------------------------------------------------------------------
-
-
-def test_guest_cursor_over_the_picture_while_captured(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    console.set_scale_mode(ScaleMode.ACTUAL)
-    pixels = picture(16, 24)
-    pixels[:, :, 3] = 255
-    source.set_cursor(CursorShape(16, 24, 3, 5, pixels))
-    QTest.mouseMove(console, at(console, 5, 5))
-    assert console.cursor().shape() is Qt.CursorShape.ArrowCursor, "not captured"
-    capture(qtbot, console)
-    QTest.mouseMove(console, at(console, 6, 6))
-    cursor = console.cursor()
-    assert cursor.shape() is Qt.CursorShape.BitmapCursor
-    assert cursor.hotSpot() == QPoint(3, 5)
-    assert cursor.pixmap().size() == QSize(16, 24)
-    assert cursor.pixmap().toImage().pixelColor(7, 7).blue() == pixels[7, 7, 0]
-    QTest.mouseMove(console, QPoint(1, 1))
-    assert console.cursor().shape() is Qt.CursorShape.ArrowCursor, "beside the picture"
-    source.set_cursor(None)
-    QTest.mouseMove(console, at(console, 7, 7))
-    assert console.cursor().shape() is Qt.CursorShape.BlankCursor
-    console.release_capture()
-    assert console.cursor().shape() is Qt.CursorShape.ArrowCursor
-
-
-def test_cursor_follows_the_scale(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    pixels = picture(10, 10)
-    source.set_cursor(CursorShape(10, 10, 9, 9, pixels))
-    capture(qtbot, console)
-    QTest.mouseMove(console, at(console, 6, 6))
-    left, right = console.guest_to_widget(0, 0), console.guest_to_widget(100, 0)
-    assert left is not None
-    assert right is not None
-    scale = (right.x() - left.x()) / 100
-    assert abs(console.cursor().pixmap().width() - 10 * scale) <= 1
-
-
-# --- scrolling --------------------------------------------------------------------------------------------
-
-
-def test_actual_size_scrolls(qtbot: QtBot, console: ConsoleWidget, source: FakeSource) -> None:
-    source.show(picture(1200, 300))
-    console.set_scale_mode(ScaleMode.ACTUAL)
-    bar = console._bars.horizontal
-    assert bar.isVisible()
-    assert not console._bars.vertical.isVisible()
-    bar.setValue(bar.maximum())
-    capture(qtbot, console)
-    QTest.mouseMove(console, at(console, 1199, 5))
-    assert source.pointers[-1] == (1199, 5, NONE)
-    assert console.rect().contains(at(console, 1199, 5))
-    source.show(picture(100, 100))
-    assert not bar.isVisible()

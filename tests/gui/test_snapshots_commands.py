@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import TypeVar
 
 import pytest
@@ -20,7 +19,6 @@ from guivm.engine.types import VmKey, VmState
 from guivm.errors import OperationError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
-from guivm.views.settings import Settings
 from guivm.views.snapshots.clone import CloneDialog
 from guivm.views.snapshots.delete import DeleteSnapshotsDialog
 from guivm.views.snapshots.plan_dialog import PlanDialog
@@ -39,18 +37,6 @@ def key(fake_engine: FakeEngine) -> VmKey:
     key = fake_engine.add_vm("web", VmState.RUNNING)
     fake_engine.snapshots.put(key, snapshot("a", title="Fresh"), snapshot("b", "a", title="Works", has_memory=True))
     return key
-
-
-@pytest.fixture
-def window(qtbot: QtBot, bridge: Bridge, settings: Settings, key: VmKey) -> Iterator[MainWindow]:
-    window = MainWindow(bridge, settings)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    qtbot.waitUntil(lambda: window.table.rowCount() > 0)
-    window.select_vm(key)
-    yield window
-    window.close_at_once()
 
 
 def dialog(qtbot: QtBot, kind: type[D]) -> D:

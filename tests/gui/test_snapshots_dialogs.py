@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -23,7 +22,7 @@ from guivm.engine.snapshots.values import (
     SnapshotTree,
     TpmPolicy,
 )
-from guivm.engine.types import VmInfo, VmKey, VmState
+from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError
 from guivm.views.bridge import Bridge
 from guivm.views.snapshots.clone import CloneDialog
@@ -33,7 +32,7 @@ from guivm.views.snapshots.questions import DetachDialog, TemplateDialog, UndoRe
 from guivm.views.snapshots.restore import RestoreDialog
 from guivm.views.snapshots.take import TakeDialog
 from tests.helpers.fake_engine import GIB, LOCAL, FakeEngine
-from tests.helpers.fake_snapshots import snapshot
+from tests.helpers.fake_snapshots import snapshot, vm_of
 
 D = TypeVar("D", bound=PlanDialog)
 A, B = SnapshotId("a"), SnapshotId("b")
@@ -46,20 +45,6 @@ def key(fake_engine: FakeEngine) -> VmKey:
         key, snapshot("a", title="Snapshot 3"), snapshot("b", "a", title="Works", has_memory=True), can_quiesce=True
     )
     return key
-
-
-@pytest.fixture
-def owner(qtbot: QtBot) -> Iterator[QWidget]:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    yield parent
-    parent.close()
-
-
-def vm(engine: FakeEngine, key: VmKey) -> VmInfo:
-    found = engine.vm(key)
-    assert found is not None
-    return found
 
 
 def opened(qtbot: QtBot, dialog: D) -> D:
@@ -83,7 +68,7 @@ def info(tree: SnapshotTree, snapshot_id: SnapshotId) -> SnapshotInfo:
 def test_take_proposes_and_plans_while_options_change(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), None, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), None, owner))
     assert dialog.title.text() == "Snapshot 4"
     assert dialog.title.selectedText() == "Snapshot 4"
     assert dialog.memory.isChecked()
@@ -109,7 +94,7 @@ def test_take_of_a_vm_that_is_off_has_no_memory(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.change_vm(key, state=VmState.OFF)
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), tree, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), tree, owner))
     assert not dialog.memory.isEnabled()
     assert "off" in dialog.memory_row.note.text
     assert fake_engine.requests_of(rq.ReadSnapshots) == [], "it was known already"
@@ -122,7 +107,7 @@ def test_take_says_why_the_memory_cannot_be_kept(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
     fake_engine.snapshots.change(key, cannot_keep_memory="It has a device of the host.", can_quiesce=False)
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), None, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), None, owner))
     assert (dialog.memory.isEnabled(), dialog.memory.isChecked()) == (False, False)
     assert dialog.memory_row.note.text == "It has a device of the host."
     assert "agent" in dialog.quiesce_row.note.text
@@ -131,7 +116,7 @@ def test_take_says_why_the_memory_cannot_be_kept(
 def test_take_needs_a_title(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), tree, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), tree, owner))
     dialog.title.setText("  ")
     assert not dialog.primary.isEnabled()
     assert dialog.title_row.problem == dialog.reason == "Give the snapshot a title."
@@ -143,7 +128,7 @@ def test_a_refusal_stands_beside_the_button_with_what_to_do(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.snapshots.refusals[rq.TakeSnapshot] = ("“/x.qcow2” is read only.", "Make it writable.")
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), tree, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), tree, owner))
     assert not dialog.primary.isEnabled()
     assert dialog.plan_view.refusal.problem == "“/x.qcow2” is read only. Make it writable."
     assert dialog.plan_view.refusal.isVisible()
@@ -160,7 +145,7 @@ def test_a_plan_that_fails_can_be_tried_again(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.fail_next(rq.PlanOperation, HostError("No answer."))
-    dialog = TakeDialog(bridge, vm(fake_engine, key), tree, owner)
+    dialog = TakeDialog(bridge, vm_of(fake_engine, key), tree, owner)
     dialog.open()
     qtbot.waitUntil(lambda: dialog.strip.error is not None)
     assert not dialog.primary.isEnabled()
@@ -172,7 +157,7 @@ def test_a_draft_brings_back_what_was_typed(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
     draft = rq.TakeSnapshot(key, "Mine", "long notes", memory=False, quiesce=True)
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), None, owner, draft=draft))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), None, owner, draft=draft))
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
     assert decided.args == [draft]
@@ -182,7 +167,7 @@ def test_too_little_room_is_said(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.snapshots.plan_fields = {"needs_bytes": 9 * GIB, "free_bytes": GIB}
-    dialog = opened(qtbot, TakeDialog(bridge, vm(fake_engine, key), tree, owner))
+    dialog = opened(qtbot, TakeDialog(bridge, vm_of(fake_engine, key), tree, owner))
     assert "only 1\u00a0GiB are free" in dialog.plan_view.facts.text()
 
 
@@ -192,7 +177,7 @@ def test_too_little_room_is_said(
 def test_restore_keeps_the_current_state_unless_told_otherwise(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, RestoreDialog(bridge, vm(fake_engine, key), tree, info(tree, B), owner))
+    dialog = opened(qtbot, RestoreDialog(bridge, vm_of(fake_engine, key), tree, info(tree, B), owner))
     assert dialog.keep.isChecked()
     assert dialog.title.text() == "Before restoring “Works”"
     assert not dialog.plan_view.notes
@@ -215,7 +200,7 @@ def test_restore_where_no_snapshot_can_be_taken(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
     tree = fake_engine.snapshots.change(key, cannot_take="The disk is full.")
-    dialog = opened(qtbot, RestoreDialog(bridge, vm(fake_engine, key), tree, info(tree, A), owner))
+    dialog = opened(qtbot, RestoreDialog(bridge, vm_of(fake_engine, key), tree, info(tree, A), owner))
     assert (dialog.keep.isChecked(), dialog.keep.isEnabled()) == (False, False)
     assert dialog.note.problem == "The disk is full."
     with qtbot.waitSignal(dialog.decided) as decided:
@@ -226,7 +211,7 @@ def test_restore_where_no_snapshot_can_be_taken(
 def test_every_file_and_step_of_a_plan_can_be_seen(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, RestoreDialog(bridge, vm(fake_engine, key), tree, info(tree, A), owner))
+    dialog = opened(qtbot, RestoreDialog(bridge, vm_of(fake_engine, key), tree, info(tree, A), owner))
     plan = dialog.plan_view
     assert not plan.table.isVisible()
     assert plan.more.accessibleName() == "Details: 2 files, 3 steps"
@@ -246,7 +231,7 @@ def test_undo(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.submit(rq.RestoreSnapshot(key, A)).result(5)
-    dialog = opened(qtbot, UndoRestoreDialog(bridge, vm(fake_engine, key), tree, "Works", owner))
+    dialog = opened(qtbot, UndoRestoreDialog(bridge, vm_of(fake_engine, key), tree, "Works", owner))
     assert "“Works”" in dialog.heading.text()
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
@@ -259,7 +244,7 @@ def test_undo(
 def test_delete_one_or_with_all_below(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, DeleteSnapshotsDialog(bridge, vm(fake_engine, key), tree, [info(tree, A)], owner))
+    dialog = opened(qtbot, DeleteSnapshotsDialog(bridge, vm_of(fake_engine, key), tree, [info(tree, A)], owner))
     assert dialog.scope.isVisible()
     assert "freed" in dialog.plan_view.facts.text()
     assert not dialog.primary.isDefault()
@@ -267,7 +252,7 @@ def test_delete_one_or_with_all_below(
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
     assert decided.args == [rq.DeleteSnapshots(key, (A,), children=True)]
-    leaf = opened(qtbot, DeleteSnapshotsDialog(bridge, vm(fake_engine, key), tree, [info(tree, B)], owner))
+    leaf = opened(qtbot, DeleteSnapshotsDialog(bridge, vm_of(fake_engine, key), tree, [info(tree, B)], owner))
     assert not leaf.scope.isVisible()
     with qtbot.waitSignal(leaf.decided) as decided:
         leaf.primary.click()
@@ -277,7 +262,7 @@ def test_delete_one_or_with_all_below(
 def test_delete_several(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, DeleteSnapshotsDialog(bridge, vm(fake_engine, key), tree, list(tree.snapshots), owner))
+    dialog = opened(qtbot, DeleteSnapshotsDialog(bridge, vm_of(fake_engine, key), tree, list(tree.snapshots), owner))
     assert dialog.windowTitle() == "Delete 2 snapshots"
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
@@ -291,7 +276,7 @@ def test_clone_proposes_a_free_name_and_what_is_safe(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
     fake_engine.add_vm("web-clone")
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), None, B, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), None, B, owner))
     assert dialog.name.text() == "web-clone-2"
     assert dialog.source.currentText() == "Works"
     with qtbot.waitSignal(dialog.decided) as decided:
@@ -302,7 +287,7 @@ def test_clone_proposes_a_free_name_and_what_is_safe(
 def test_clone_with_everything_else(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner))
     dialog.name.setText("copy")
     dialog.kind.button("linked").click()
     dialog.identity.setCurrentIndex(1)
@@ -323,7 +308,7 @@ def test_clone_with_everything_else(
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
     assert decided.args == [rq.CloneVm(key, expected)]
-    again = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner, draft=expected))
+    again = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner, draft=expected))
     assert again.spec() == expected
 
 
@@ -331,7 +316,7 @@ def test_clone_with_everything_else(
 def test_clone_checks_the_name(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree, name: str
 ) -> None:
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner))
     dialog.name.setText(name)
     assert not dialog.primary.isEnabled()
     assert dialog.name_row.problem == dialog.reason
@@ -343,7 +328,7 @@ def test_a_refused_clone_is_said_where_it_can_be_seen(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.snapshots.refusals[rq.CloneVm] = ("It has internal snapshots.", "Make a full clone.")
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner))
     assert not dialog.primary.isEnabled()
     assert dialog.status.text == "It has internal snapshots. Make a full clone."
 
@@ -369,7 +354,7 @@ def test_clone_asks_about_a_tpm_where_there_is_one(
 ) -> None:
     details = fake_engine.submit(rq.ReadDetails(key)).result(1)
     fake_engine.details[key] = replace(details, xml=xml)
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner))
     dialog.more.click()
     qtbot.waitUntil(lambda: dialog.tpm.isVisible() is asked)
     assert dialog.serials.isVisible()
@@ -379,19 +364,19 @@ def test_clone_asks_about_a_tpm_when_it_is_not_known(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget, tree: SnapshotTree
 ) -> None:
     fake_engine.fail_next(rq.ReadDetails, HostError("The host does not answer."))
-    dialog = opened(qtbot, CloneDialog(bridge, vm(fake_engine, key), tree, None, owner))
+    dialog = opened(qtbot, CloneDialog(bridge, vm_of(fake_engine, key), tree, None, owner))
     dialog.more.click()
     qtbot.waitUntil(dialog.tpm.isVisible)
 
 
 def test_template_on_and_off(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget) -> None:
-    dialog = opened(qtbot, TemplateDialog(bridge, vm(fake_engine, key), None, owner))
+    dialog = opened(qtbot, TemplateDialog(bridge, vm_of(fake_engine, key), None, owner))
     assert dialog.heading.text() == "Make “web” a template?"
     with qtbot.waitSignal(dialog.decided) as decided:
         dialog.primary.click()
     assert decided.args == [rq.SetTemplate(key, True)]
     fake_engine.snapshots.change(key, is_template=True)
-    back = opened(qtbot, TemplateDialog(bridge, vm(fake_engine, key), None, owner))
+    back = opened(qtbot, TemplateDialog(bridge, vm_of(fake_engine, key), None, owner))
     assert "ordinary" in back.heading.text()
     with qtbot.waitSignal(back.decided) as decided:
         back.primary.click()
@@ -401,13 +386,13 @@ def test_template_on_and_off(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngi
 def test_detach_makes_sense_for_linked_clones_only(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
-    dialog = opened(qtbot, DetachDialog(bridge, vm(fake_engine, key), None, owner))
+    dialog = opened(qtbot, DetachDialog(bridge, vm_of(fake_engine, key), None, owner))
     assert "no linked clone" in dialog.plan_view.refusal.problem
     assert not dialog.primary.isEnabled()
     dialog.reject()
     clone = fake_engine.add_vm("copy", host=LOCAL)
     fake_engine.snapshots.linked[clone] = key
-    good = opened(qtbot, DetachDialog(bridge, vm(fake_engine, clone), None, owner))
+    good = opened(qtbot, DetachDialog(bridge, vm_of(fake_engine, clone), None, owner))
     with qtbot.waitSignal(good.decided) as decided:
         good.primary.click()
     assert decided.args == [rq.DetachClone(clone)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import shiboken6
 from PySide6.QtCore import Qt
@@ -13,18 +11,17 @@ from pytestqt.qtbot import QtBot
 from guivm.engine import requests as rq
 from guivm.engine.snapshots import policy as engine_policy
 from guivm.engine.snapshots.values import SnapshotId, SnapshotMode, SnapshotPolicy
-from guivm.engine.types import VmInfo, VmKey, VmState
+from guivm.engine.types import VmKey, VmState
 from guivm.errors import HostError, OperationError, UnsupportedError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
 from guivm.views.models.snapshot_tree import Column, SnapshotTreeModel
-from guivm.views.settings import Settings
 from guivm.views.snapshots.page import SnapshotsPage
 from guivm.views.snapshots.policy import MAX_DAYS, MAX_KEEP, PolicyDialog
 from guivm.views.snapshots.wishes import Verb
 from guivm.views.snapshots.words import policy_sentence
 from tests.helpers.fake_engine import GIB, FakeEngine
-from tests.helpers.fake_snapshots import snapshot
+from tests.helpers.fake_snapshots import snapshot, vm_of
 
 SIX_HOURS = SnapshotPolicy(6, 7)
 
@@ -38,22 +35,8 @@ def key(fake_engine: FakeEngine) -> VmKey:
     return key
 
 
-@pytest.fixture
-def owner(qtbot: QtBot) -> Iterator[QWidget]:
-    parent = QWidget()
-    qtbot.addWidget(parent)
-    yield parent
-    parent.close()
-
-
-def vm(engine: FakeEngine, key: VmKey) -> VmInfo:
-    found = engine.vm(key)
-    assert found is not None
-    return found
-
-
 def opened(qtbot: QtBot, bridge: Bridge, engine: FakeEngine, key: VmKey, owner: QWidget) -> PolicyDialog:
-    dialog = PolicyDialog(bridge, vm(engine, key), None, owner)
+    dialog = PolicyDialog(bridge, vm_of(engine, key), None, owner)
     dialog.open()
     qtbot.waitUntil(lambda: dialog.tree is not None)
     return dialog
@@ -154,7 +137,7 @@ def test_what_cannot_be_read_can_be_tried_again(
 ) -> None:
     fake_engine.snapshots.policies[key] = SIX_HOURS
     fake_engine.fail_next(rq.ReadSnapshotPolicy, OperationError("The timer cannot be read."))
-    dialog = PolicyDialog(bridge, vm(fake_engine, key), None, owner)
+    dialog = PolicyDialog(bridge, vm_of(fake_engine, key), None, owner)
     dialog.open()
     qtbot.waitUntil(dialog.strip.isVisible)
     assert not dialog.primary.isEnabled()
@@ -167,7 +150,7 @@ def test_closed_while_it_reads(
     qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey, owner: QWidget
 ) -> None:
     fake_engine.hold(rq.ReadSnapshotPolicy)
-    dialog = PolicyDialog(bridge, vm(fake_engine, key), None, owner)
+    dialog = PolicyDialog(bridge, vm_of(fake_engine, key), None, owner)
     dialog.open()
     dialog.reject()
     qtbot.waitUntil(lambda: not shiboken6.isValid(dialog))
@@ -182,7 +165,7 @@ def page(qtbot: QtBot, bridge: Bridge, fake_engine: FakeEngine, key: VmKey) -> S
     page = SnapshotsPage(bridge)
     qtbot.addWidget(page)
     page.resize(1000, 640)
-    page.set_vm(vm(fake_engine, key))
+    page.set_vm(vm_of(fake_engine, key))
     return page
 
 
@@ -202,7 +185,7 @@ def test_the_page_tells_of_the_schedule(qtbot: QtBot, page: SnapshotsPage, fake_
     assert wished.args is not None
     assert wished.args[0].verb is Verb.POLICY
     other = fake_engine.add_vm("mail")
-    page.set_vm(vm(fake_engine, other))
+    page.set_vm(vm_of(fake_engine, other))
     assert page.policy.text == "", "of another VM nothing is known yet"
 
 
@@ -235,11 +218,11 @@ def test_the_button_and_its_reasons(qtbot: QtBot, page: SnapshotsPage, fake_engi
     shown(qtbot, page)
     assert page.toolbar.reason(Verb.POLICY) == ""
     fake_engine.change_vm(key, persistent=False)
-    page.set_vm(vm(fake_engine, key))
+    page.set_vm(vm_of(fake_engine, key))
     assert page.toolbar.reason(Verb.POLICY) == "It exists only while it runs."
     fake_engine.change_vm(key, persistent=True)
     fake_engine.snapshots.change(key, mode=SnapshotMode.FOREIGN)
-    page.set_vm(vm(fake_engine, key))
+    page.set_vm(vm_of(fake_engine, key))
     qtbot.waitUntil(lambda: "another tool" in page.toolbar.reason(Verb.POLICY))
 
 
@@ -309,18 +292,6 @@ def test_a_new_title_takes_it_off_the_schedule(qtbot: QtBot, page: SnapshotsPage
 
 
 # --- from the menu ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def window(qtbot: QtBot, bridge: Bridge, settings: Settings, key: VmKey) -> Iterator[MainWindow]:
-    window = MainWindow(bridge, settings)
-    qtbot.addWidget(window)
-    window.show()
-    qtbot.waitExposed(window)
-    qtbot.waitUntil(lambda: window.table.rowCount() > 0)
-    window.select_vm(key)
-    yield window
-    window.close_at_once()
 
 
 def policy_dialog(qtbot: QtBot, window: MainWindow) -> PolicyDialog:

@@ -16,3 +16,11 @@ def write_boot_sector(path: Path, code: bytes) -> list[str]:
     assert len(code) <= 510
     path.write_bytes((code.ljust(510, b"\0") + b"\x55\xaa").ljust(1 << 20, b"\0"))  # a disk too small has no geometry
     return ["-drive", f"file={path},format=raw,if=ide", "-boot", "c"]
+
+
+# 64 blocks of 32 KiB to the first hard disk (int 13h, function 43h), and as many more at each key. Each is full of its
+# number, 16 bits wide; number 0, which holds this sector, is left out. It stops for ever when the disk tells an error.
+WRITES_AT_EACH_KEY = bytes.fromhex(
+    "31c08ed88ed0bc007cbd0100fbb800108ec031ff89e8b90040fcf3abbe3e7cb80043b280cd1372128306467c4045f7c53f00"
+    "75d930e4cd16ebd3faf4ebfc10004000000000104000000000000000"
+)

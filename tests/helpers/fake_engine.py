@@ -413,6 +413,11 @@ class FakeEngine:
                 return self.add_vm(spec.name, host=spec.host, vcpus=spec.vcpus, memory_kib=spec.memory_kib)
             case rq.CreateSampleGuest(host):
                 return self.add_vm("sample-guest", s.RUNNING, host=host)
+            case rq.ResetIdentity(key):
+                self.change_vm(key, identity=None)
+                return ("Its guest was given an identity of its own.",)
+            case rq.DismissIdentity(key):
+                return self.change_vm(key, identity=None)
             case rq.VmRequest(key) if fake_snapshots.answers(request):
                 answered = self.snapshots.answer(request, self._existing(key))
                 if isinstance(request, rq.SetTemplate):

@@ -175,9 +175,16 @@ class FakeSnapshots:
             tree = replace(tree, cannot_take=_SAVED)
         needed = tuple(found.name for clone, source in self.linked.items() if source == vm.key
                        if (found := self.engine.vm(clone)) is not None)  # fmt: skip
+        source = self.engine.vm(self.linked[vm.key]) if vm.key in self.linked else None
+        based_on = () if source is None else (self._image(source),)
         before = self._of(vm.key).before
         undo = "" if before is None else self._find(vm.key, tree.current).title
-        return replace(tree, needed_by=tree.needed_by or needed, can_undo_restore=tree.can_undo_restore or undo)
+        return replace(
+            tree,
+            needed_by=tree.needed_by or needed,
+            based_on=tree.based_on or based_on,
+            can_undo_restore=tree.can_undo_restore or undo,
+        )
 
     def _find(self, key: VmKey, snapshot: SnapshotId | None) -> SnapshotInfo:
         for info in self.tree(key).snapshots:
@@ -392,6 +399,13 @@ class FakeSnapshots:
             needs_bytes=3 * GIB,
             steps=("Copy what it reads from its source",),
         )
+
+
+def vm_of(engine: FakeEngine, key: VmKey) -> VmInfo:
+    """What the engine knows of the VM; AssertionError when it is gone."""
+    found = engine.vm(key)
+    assert found is not None
+    return found
 
 
 def snapshot(

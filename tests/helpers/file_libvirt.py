@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,10 +76,19 @@ class FileConnection:
             raise refusal(libvirt.VIR_ERR_NO_DOMAIN, "Domain not found")
         return FileDomain(path)
 
+    def lookupByName(self, name: str) -> FileDomain:
+        for domain in self.listAllDomains(0):
+            if domain.name() == name:
+                return domain
+        raise refusal(libvirt.VIR_ERR_NO_DOMAIN, "Domain not found")
+
     def defineXML(self, xml: str) -> FileDomain:
         uuid = str(etree.fromstring(xml).findtext("uuid"))
         part, path = self._folder / f"{uuid}.part", self._folder / f"{uuid}.xml"
-        part.write_text(xml, encoding="utf-8")
+        with part.open("w", encoding="utf-8") as stream:  # as libvirt's virFileRewrite
+            stream.write(xml)
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(path)
         return FileDomain(path)
 

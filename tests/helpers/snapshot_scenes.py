@@ -124,7 +124,8 @@ class SnapshotScenes:
             "template-menu": self.template_menu,
             "template-settings": self.template_settings,
             "template": lambda: self.action("template", VmState.OFF),
-            "detach-clone": lambda: self.action("detach-clone"),
+            "snapshots-linked": lambda: self.linked(()),
+            "detach-clone": self.detach,
         }
 
     # --- parts ----------------------------------------------------------------------------------------
@@ -264,6 +265,9 @@ class SnapshotScenes:
         self._wait_for(lambda: bool(page.jobs.rows))
         return window
 
+    def linked(self, snapshots: tuple[SnapshotInfo, ...] | None = None) -> MainWindow:
+        return self._window(snapshots, VmState.OFF, based_on=("/home/user/.local/share/guivm/images/base.qcow2",))
+
     # --- dialogs --------------------------------------------------------------------------------------
 
     def action(self, action_id: str, state: VmState = VmState.RUNNING) -> QDialog:
@@ -315,6 +319,13 @@ class SnapshotScenes:
         dialog.macs.setCurrentIndex(1)  # type: ignore[attr-defined]
         self._wait_for(lambda: bool(dialog.plan_view.notes))  # type: ignore[attr-defined]
         return dialog
+
+    def detach(self) -> QWidget:
+        window = self.linked()
+        assert self._key is not None
+        self._engine.snapshots.linked[self._key] = self._key
+        window.registry.action("detach-clone").trigger()
+        return self._dialog()
 
     # --- schedules ------------------------------------------------------------------------------------
 

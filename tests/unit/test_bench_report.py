@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -69,6 +70,28 @@ def test_what_was_not_measured_misses_its_target(ours: list[float], peer: list[f
 
 def test_ratio_is_of_medians() -> None:
     assert _row([1.0, 2.0, 9.0], [4.0, 8.0, 4.0]).ratio == 0.5
+
+
+def test_ratio_of_pairs_is_the_middle_of_their_ratios() -> None:
+    row = Row(
+        "clone", "s", Samples.of([1.0, 8.0, 12.0]), Samples.of([1.0, 2.0, 12.0]), target=Target(1.1), is_paired=True
+    )
+    assert row.pair_ratios == Samples((1.0, 4.0, 1.0))  # means of twos: 1, 1, 1, 2, 2, 4
+    assert row.ratio == 1.5
+    assert row.met is False
+    assert row.to_json()["pair_ratios"] == [1.0, 4.0, 1.0]
+    assert replace(row, is_paired=False).ratio == 4.0
+    assert replace(row, is_paired=False).to_json()["pair_ratios"] is None
+
+
+def test_pairs_without_a_figure_miss_their_target() -> None:
+    nothing = Row("clone", "s", None, None, target=Target(1.1), is_paired=True)
+    assert nothing.met is False
+    for ours, peer in ((1.0, 0.0), (math.nan, 1.0), (1.0, math.inf), (math.inf, 1.0)):
+        row = Row("clone", "s", Samples((ours, 1.0)), Samples((peer, 1.0)), target=Target(1.1), is_paired=True)
+        assert row.met is False
+    with pytest.raises(ValueError, match="counterpart"):
+        Row("clone", "s", Samples((1.0, 2.0)), Samples((1.0,)), is_paired=True)
 
 
 def test_exit_code_is_0_only_when_every_target_is_met() -> None:

@@ -15,7 +15,11 @@ from hypothesis import strategies as some
 
 from guivm.engine.cloning import identity
 from guivm.engine.cloning.agent import Agent
-from guivm.engine.cloning.identity import host_name_for, linux_script, run_script, sysprep_command
+from guivm.engine.cloning.due import due_of
+from guivm.engine.cloning.identity import host_name_for, linux_script, run_script
+from guivm.engine.cloning.offline import command_for
+from guivm.engine.reader import parse_domain
+from guivm.engine.types import IdentityDue, IdentityState
 from guivm.engine.xml.domain import DomainXml
 from guivm.errors import OperationError
 
@@ -167,6 +171,7 @@ def test_an_agent_that_may_not_run_programs_is_said_so() -> None:
         run_script(agent_of(lambda _: {"supported_commands": [{"name": "guest-exec", "enabled": False}]}), "copy")
     assert "guest-exec" in caught.value.advice
     assert "machine-id" in caught.value.advice
+    assert "guest-exec" in caught.value.details, "which is kept as the reason"
 
 
 # --- which way --------------------------------------------------------------------------------------------
@@ -179,23 +184,52 @@ def domain(devices: str = "", metadata: str = "", features: str = "") -> DomainX
     )
 
 
+WINDOWS = (
+    "<libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'>"
+    "<libosinfo:os id='http://microsoft.com/win/11'/></libosinfo:libosinfo>"
+)
+
+
 def test_who_does_it() -> None:
-    windows = (
-        "<libosinfo:libosinfo xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'>"
-        "<libosinfo:os id='http://microsoft.com/win/11'/></libosinfo:libosinfo>"
-    )
     assert identity.waits_for_agent(domain(AGENT))
     assert not identity.waits_for_agent(domain())
-    assert identity.waits_for_agent(domain(AGENT, windows))
-    assert not identity.waits_for_agent(domain(AGENT + "<interface type='hostdev'/>", windows))
-    assert "Sysprep" in identity.steps_by_hand(domain(AGENT, windows))
+    assert identity.waits_for_agent(domain(AGENT, WINDOWS))
+    assert not identity.waits_for_agent(domain(AGENT + "<interface type='hostdev'/>", WINDOWS))
+    assert "Sysprep" in identity.steps_by_hand(domain(AGENT, WINDOWS))
     assert "Sysprep" in identity.steps_by_hand(domain(features="<hyperv><relaxed state='on'/></hyperv>"))
     assert "machine-id" in identity.steps_by_hand(domain())
 
 
 def test_sysprep_is_given_arguments_and_no_shell() -> None:
-    command = sysprep_command("copy", (("/i/a b.qcow2", "qcow2"), ("/i/--x.img", "raw")))
+    command = command_for("copy", (("/i/a b.qcow2", "qcow2"), ("/i/--x.img", "raw")))
     assert command[0] == "virt-sysprep"
     assert command[-8:] == ("--format", "qcow2", "-a", "/i/a b.qcow2", "--format", "raw", "-a", "/i/--x.img")
     assert command[command.index("--hostname") : command.index("--hostname") + 2] == ("--hostname", "copy")
-    assert "--hostname" not in sysprep_command("", (("/i/a", "raw"),))
+    assert "--hostname" not in command_for("", (("/i/a", "raw"),))
+
+
+# --- what the list tells of it ----------------------------------------------------------------------------
+
+
+def due(attributes: str, other: str = "", features: str = "") -> IdentityDue | None:
+    kept = f"<g:settings xmlns:g='https://guivm.org/xmlns/domain/1'><g:identity {attributes}/></g:settings>"
+    return due_of(parse_domain(domain(metadata=kept + other, features=features).to_text()))
+
+
+def test_what_is_due_is_told_with_the_reason_and_the_steps() -> None:
+    assert due_of(parse_domain(domain().to_text())) is None
+    assert due("stage='failed'") is None, "without a name nothing is due"
+    waits = due("hostName='n'")
+    assert waits is not None
+    assert (waits.state, waits.why) == (IdentityState.WAITS, "")
+    assert "machine-id" in waits.steps
+    for attributes in ("stage='failed' why='x\u202ey'", "stage='by-hand' why='xy'", "why='xy'"):
+        failed = due(f"hostName='n' {attributes}", WINDOWS)
+        assert failed is not None
+        assert (failed.state, failed.why) == (IdentityState.FAILED, "xy")
+        assert "Sysprep" in failed.steps
+    for stage in ("runs", "sealed"):
+        runs = due(f"hostName='n' stage='{stage}'", features="<hyperv mode='custom'/>")
+        assert runs is not None
+        assert runs.state is IdentityState.RUNS
+        assert "Sysprep" in runs.steps

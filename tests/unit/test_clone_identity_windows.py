@@ -28,6 +28,7 @@ class Clone:
         self.connected_now: set[str] = set()
         self.image = "IMAGE_STATE_COMPLETE"
         self.runs = 0
+        self.is_listed = False  # among the guest's processes
         self.identity = "the source's"
 
     def _call(self) -> None:
@@ -47,6 +48,10 @@ class Clone:
         if process != 7:
             raise UnsupportedError("no such process")
         return Ended(0, "")
+
+    def sysprep_runs(self) -> bool:
+        self._call()
+        return self.is_listed
 
     def image_state(self) -> str:
         self._call()
@@ -101,13 +106,42 @@ def test_whenever_the_application_ends_the_next_one_goes_on(cut: int) -> None:
         assert cut > clone.calls, "it was not cut"
     except CutError:
         assert clone.kept is not None
-        try:
-            go_on(clone)
-        except OperationError:  # it was cut between being told to begin and beginning
-            assert clone.kept is not None
-            assert (clone.kept.stage, clone.runs, clone.connected_now) == (Stage.FAILED, 0, set())
-            return
+        go_on(clone)
     assert (clone.kept, clone.connected_now, clone.runs) == (None, set(CARDS), 1)
+
+
+def test_a_sysprep_whose_number_was_lost_is_neither_begun_again_nor_given_up() -> None:
+    clone = Clone()
+    clone.is_listed = True
+    state = State(Stage.RUNS, CARDS, since_s=1000)
+    assert advance(state, clone, 1010) == state, "it runs, though nothing of Windows is changed yet"
+    clone.is_listed, clone.image = False, GENERALISED
+    sealed = advance(state, clone, 1020)
+    assert sealed is not None
+    assert (sealed.stage, clone.runs) == (Stage.SEALED, 0)
+    clone.image = "IMAGE_STATE_UNDEPLOYABLE"
+    with pytest.raises(OperationError, match="Sysprep"):
+        advance(state, clone, 1030)
+
+
+def test_an_agent_that_falls_silent_when_it_is_to_begin_is_asked_later() -> None:
+    class Silent(Clone):
+        def start_sysprep(self) -> int:
+            super().start_sysprep()
+            raise SilentError("later")
+
+    clone = Silent()
+    begun = advance(State(cards=CARDS), clone, 1000)
+    assert begun == State(Stage.RUNS, CARDS, since_s=1000) == clone.kept
+    go_on(clone)
+    assert (clone.runs, clone.connected_now) == (1, set(CARDS))
+
+
+def test_what_failed_without_cards_is_kept_until_it_is_dismissed() -> None:
+    clone = Clone()
+    with pytest.raises(OperationError, match="Sysprep"):
+        advance(State(Stage.FAILED, (), why="so"), clone, 1000)
+    assert clone.kept is not None
 
 
 def test_what_failed_is_said_with_the_reason_and_stays_disconnected() -> None:

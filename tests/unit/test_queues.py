@@ -166,3 +166,13 @@ def test_reads_of_one_vm_do_not_wait_for_each_other(queues: HostQueues) -> None:
     for _ in range(2):
         queues.submit(Lane.READ, "vm", lambda: meeting.wait(DEADLINE_S))
     meeting.wait(DEADLINE_S)
+
+
+def test_what_waits_for_a_guest_keeps_no_request_waiting(queues: HostQueues) -> None:
+    may_end = threading.Event()
+    done = threading.Event()
+    for number in range(8):
+        assert queues.submit_unasked(f"vm-{number}", lambda: may_end.wait(DEADLINE_S))
+    assert queues.submit(Lane.VM, "vm-0", done.set)
+    assert done.wait(DEADLINE_S)
+    may_end.set()

@@ -22,7 +22,7 @@ S = VmState
         (2, 0, False, (S.RUNNING, "")),
         (3, 1, False, (S.PAUSED, "")),
         (3, 3, False, (S.PAUSED, "saving its state")),
-        (3, 5, False, (S.PAUSED, "I/O error")),
+        (3, 5, False, (S.PAUSED, "its disk cannot be written to; free some space if the host's is full, then resume")),
         (3, 99, False, (S.PAUSED, "")),
         (4, 1, False, (S.SHUTTING_DOWN, "")),
         (5, 1, False, (S.OFF, "")),

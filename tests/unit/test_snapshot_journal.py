@@ -34,6 +34,7 @@ EVERY_STEP: tuple[Step, ...] = (
     steps.SaveMemory("/s/1.mem"),
     steps.RunMemory("/s/1.mem", "<domain/>", True, ("/i/a", "/i/b")),
     steps.LivePull("vda", "/i/a", None),
+    steps.LiveCopy((("vda", "/i/b"),), ("/i/a",), (("/n", "/m"),), True, True),
     steps.StopVm(),
     steps.StartVm(),
     steps.LiveOverlays((("vda", "/i/a"), ("vdb", "/i/b")), "<x/>", True, (("/n", "/m"),), True),

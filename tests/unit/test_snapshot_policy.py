@@ -236,8 +236,8 @@ def test_systemd_takes_the_units(tmp_path: Path, program: str) -> None:
         real.parent.mkdir()
         real.symlink_to("/usr/bin/env")
     units = unit_texts(KEY, "“50 % of $HOME”", POLICY, Caller((str(real),), (("XDG_DATA_HOME", "/a b/%h"),)))
-    (tmp_path / unit_name(KEY.uuid, "service")).write_text(units.service)
-    timer = tmp_path / unit_name(KEY.uuid, "timer")
+    (tmp_path / unit_name(KEY, "service")).write_text(units.service)
+    timer = tmp_path / unit_name(KEY, "timer")
     timer.write_text(units.timer)
     verify = shutil.which("systemd-analyze")
     assert verify is not None
@@ -278,6 +278,11 @@ def test_the_plan_warns() -> None:
     text = "\n".join(shown.warnings)
     for words_ in ("At present none could be taken: It has a saved state.", "free space for 3", "6 of them", "linger"):
         assert words_ in text
+
+
+def test_the_plan_names_units_of_an_older_name() -> None:
+    shown = policies.plan_policy("vm", POLICY, outlook(replaced=("/old\n",)))
+    assert any("/old" in each and "removed" in each and "\n" not in each for each in shown.steps)
 
 
 def test_the_plan_to_end_it() -> None:

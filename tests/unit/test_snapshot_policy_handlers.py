@@ -53,10 +53,10 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
 
 def test_the_plan_names_the_units(house: House) -> None:
     shown = house.plan()
-    assert [each.path for each in shown.effects] == [str(path) for path in policy_timers.paths(house.key.uuid)]
+    assert [each.path for each in shown.effects] == [str(path) for path in policy_timers.paths(house.key)]
     assert house.systemctl.calls == []
     house.set()
-    service, timer = policy_timers.paths(house.key.uuid)
+    service, timer = policy_timers.paths(house.key)
     assert f'"{house.key.uuid}" "--scheduled" "--connect" "{house.key.host}"' in service.read_text()
     assert "of “test”" in timer.read_text()
 
@@ -101,7 +101,7 @@ def test_it_goes_with_its_vm_once_that_is_gone_for_good(house: House) -> None:
     deleted = delete.delete(house.context, Delete(house.key))
     delete.purge_deleted(house.context, PurgeDeleted(deleted))
     assert policy_timers.load(house.key) is None
-    assert not any(path.exists() for path in policy_timers.paths(house.key.uuid))
+    assert not any(path.exists() for path in policy_timers.paths(house.key))
 
 
 def test_one_that_was_defined_anew_keeps_it(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import guivm
 from guivm.engine.snapshots import policy_timers
-from guivm.engine.snapshots.policy import Caller, Units, unit_texts
+from guivm.engine.snapshots.policy import Caller, Units, unit_name, unit_texts
 from guivm.engine.snapshots.values import SnapshotPolicy
 from guivm.engine.types import HostId, VmKey
 from guivm.errors import OperationError, UnsupportedError
@@ -19,7 +20,8 @@ from tests.helpers.fake_systemctl import FakeSystemctl
 KEY = VmKey(HostId("qemu:///session"), "5fa6c7d0-9f3b-4d3e-8a3f-1d2c3b4a5f60")
 SAME_UUID = VmKey(HostId("qemu:///system"), KEY.uuid)
 POLICY, OTHER = SnapshotPolicy(6, 3), SnapshotPolicy(24, 7)
-TIMER = f"guivm-snapshot-{KEY.uuid}.timer"
+TIMER = unit_name(KEY, "timer")
+OLD_TIMER = f"guivm-snapshot-{KEY.uuid}.timer"
 
 
 @pytest.fixture
@@ -46,12 +48,12 @@ def link() -> Path:
 
 def test_it_is_installed_read_replaced_and_removed(systemctl: FakeSystemctl) -> None:
     assert policy_timers.load(KEY) is None
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     assert systemctl.calls == ["daemon-reload", f"enable {TIMER}", f"start {TIMER}"]
     assert policy_timers.load(KEY) == POLICY
-    service, timer = policy_timers.paths(KEY.uuid)
+    service, timer = policy_timers.paths(KEY)
     assert service.stat().st_mode & 0o777 == timer.stat().st_mode & 0o777 == 0o600
-    policy_timers.install(KEY.uuid, units(OTHER))
+    policy_timers.install(KEY, units(OTHER))
     assert policy_timers.load(KEY) == OTHER
     assert len(files()) == 3
     assert systemctl.calls == ["daemon-reload", f"enable {TIMER}", f"start {TIMER}"]
@@ -63,69 +65,124 @@ def test_it_is_installed_read_replaced_and_removed(systemctl: FakeSystemctl) -> 
 
 
 def test_another_vm_and_another_host_have_their_own(systemctl: FakeSystemctl) -> None:
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     assert policy_timers.load(SAME_UUID) is None
     assert policy_timers.load(VmKey(KEY.host, KEY.uuid.replace("5", "6"))) is None
     policy_timers.drop(SAME_UUID)
     policy_timers.remove(SAME_UUID)
     assert policy_timers.load(KEY) == POLICY
+    policy_timers.install(SAME_UUID, units(OTHER, SAME_UUID))
+    assert (policy_timers.load(KEY), policy_timers.load(SAME_UUID)) == (POLICY, OTHER)
     policy_timers.drop(KEY)
+    assert (policy_timers.load(KEY), policy_timers.load(SAME_UUID)) == (None, OTHER)
+    policy_timers.remove(SAME_UUID)
     assert files() == {}
+
+
+def test_names_of_units_need_no_escaping_and_stay_as_they_are() -> None:
+    assert f"guivm-snapshot-{KEY.uuid}-bb82bf5c.timer" == TIMER
+    strange = VmKey(HostId("qemu:///session?socket=/a b/%i@/\udcff"), KEY.uuid)
+    assert re.fullmatch(r"guivm-snapshot-[0-9a-f-]{36}-[0-9a-f]{8}\.timer", unit_name(strange, "timer"))
+
+
+def with_old_name(systemctl: FakeSystemctl) -> None:
+    """The policy as it was stored before the host was in the name."""
+    policy_timers.install(KEY, units())
+    for old, new in zip((OLD_TIMER.replace("timer", "service"), OLD_TIMER), policy_timers.paths(KEY), strict=True):
+        new.rename(new.with_name(old))
+    link().unlink()
+    link().with_name(OLD_TIMER).symlink_to(f"../{OLD_TIMER}")
+    assert systemctl.calls
+
+
+@pytest.mark.parametrize("how", ["remove", "drop"])
+def test_one_of_the_old_name_counts_and_is_ended(systemctl: FakeSystemctl, how: str) -> None:
+    with_old_name(systemctl)
+    assert policy_timers.load(KEY) == POLICY
+    assert [path.name for path in policy_timers.old_paths(KEY)] == [OLD_TIMER.replace("timer", "service"), OLD_TIMER]
+    assert (policy_timers.load(SAME_UUID), policy_timers.old_paths(SAME_UUID)) == (None, ())
+    {"remove": policy_timers.remove, "drop": policy_timers.drop}[how](KEY)
+    assert systemctl.calls == [f"stop {OLD_TIMER}", "daemon-reload"]
+    assert files() == {}
+
+
+def test_one_of_the_old_name_is_replaced(systemctl: FakeSystemctl) -> None:
+    with_old_name(systemctl)
+    systemctl.fail("enable")
+    with pytest.raises(OperationError):
+        policy_timers.install(KEY, units(OTHER))
+    assert policy_timers.load(KEY) == POLICY
+    systemctl.fail("")
+    assert systemctl.calls
+    policy_timers.install(KEY, units(OTHER))
+    assert systemctl.calls == [
+        *("daemon-reload", f"enable {TIMER}", f"start {TIMER}"), f"stop {OLD_TIMER}", "daemon-reload",
+    ]  # fmt: skip
+    assert policy_timers.load(KEY) == OTHER
+    assert len(files()) == 3
+
+
+def test_another_hosts_of_the_old_name_stays(systemctl: FakeSystemctl) -> None:
+    with_old_name(systemctl)
+    policy_timers.install(SAME_UUID, units(OTHER, SAME_UUID))
+    policy_timers.remove(SAME_UUID)
+    assert policy_timers.load(KEY) == POLICY
+    assert len(files()) == 3
 
 
 @pytest.mark.parametrize("verb", ["daemon-reload", "enable", "start"])
 def test_a_failure_puts_back_all(systemctl: FakeSystemctl, verb: str) -> None:
     systemctl.fail(verb)
     with pytest.raises(OperationError) as caught:
-        policy_timers.install(KEY.uuid, units())
+        policy_timers.install(KEY, units())
     assert "spoiled" in caught.value.details
     assert files() == {}
     systemctl.fail("")
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     before = files()
     systemctl.fail(verb)
     with pytest.raises(OperationError):
-        policy_timers.install(KEY.uuid, units(OTHER))
+        policy_timers.install(KEY, units(OTHER))
     assert files() == before
     assert policy_timers.load(KEY) == POLICY
 
 
 def test_what_was_disabled_by_hand_is_so_after_a_failure(systemctl: FakeSystemctl) -> None:
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     link().unlink()
     assert policy_timers.load(KEY) is None
     before = files()
     systemctl.fail("enable")
     with pytest.raises(OperationError):
-        policy_timers.install(KEY.uuid, units(OTHER))
+        policy_timers.install(KEY, units(OTHER))
     assert files() == before
 
 
 @pytest.mark.parametrize("kind", ["service", "timer"])
 def test_what_stands_in_the_way_is_told_and_left(systemctl: FakeSystemctl, kind: str) -> None:
-    path = dict(zip(("service", "timer"), policy_timers.paths(KEY.uuid), strict=True))[kind]
+    path = dict(zip(("service", "timer"), policy_timers.paths(KEY), strict=True))[kind]
     path.mkdir(parents=True)
     with pytest.raises(OperationError, match="could not be written"):
-        policy_timers.install(KEY.uuid, units())
+        policy_timers.install(KEY, units())
     assert path.is_dir()
     assert files() == {}
 
 
 def test_a_unit_of_other_bytes_is_put_back_as_it_was(systemctl: FakeSystemctl) -> None:
-    service, _ = policy_timers.paths(KEY.uuid)
+    service, _ = policy_timers.paths(KEY)
     service.parent.mkdir(parents=True)
     service.write_bytes(b"\xff")
     systemctl.fail("enable")
     with pytest.raises(OperationError):
-        policy_timers.install(KEY.uuid, units())
+        policy_timers.install(KEY, units())
     assert service.read_bytes() == b"\xff"
 
 
 def test_a_timer_not_understood_is_told_and_can_be_ended(
     systemctl: FakeSystemctl, caplog: pytest.LogCaptureFixture
 ) -> None:
-    policy_timers.install(KEY.uuid, units())
-    _, timer = policy_timers.paths(KEY.uuid)
+    policy_timers.install(KEY, units())
+    _, timer = policy_timers.paths(KEY)
     for spoiled in (b"\xff", b"", b"#" * 70_000):
         timer.write_bytes(spoiled)
         with pytest.raises(OperationError) as caught:
@@ -140,15 +197,15 @@ def test_a_timer_not_understood_is_told_and_can_be_ended(
 
 
 def test_a_timer_that_cannot_be_stopped_is_removed(systemctl: FakeSystemctl) -> None:
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     systemctl.fail("stop")
     policy_timers.remove(KEY)
     assert files() == {}
 
 
 def test_the_link_alone_is_no_policy_and_is_removed(systemctl: FakeSystemctl) -> None:
-    policy_timers.install(KEY.uuid, units())
-    for path in policy_timers.paths(KEY.uuid):
+    policy_timers.install(KEY, units())
+    for path in policy_timers.paths(KEY):
         path.unlink()
     assert policy_timers.load(KEY) is None
     policy_timers.remove(KEY)
@@ -159,7 +216,7 @@ def test_the_link_alone_is_no_policy_and_is_removed(systemctl: FakeSystemctl) ->
 def test_without_systemd_nothing_is_installed(
     systemctl: FakeSystemctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    policy_timers.install(KEY.uuid, units())
+    policy_timers.install(KEY, units())
     if how == "fails":
         systemctl.fail("show")
     elif how == "silent":
@@ -168,7 +225,7 @@ def test_without_systemd_nothing_is_installed(
         monkeypatch.setenv("PATH", str(tmp_path))
     before = files()
     with pytest.raises(UnsupportedError, match="no systemd"):
-        policy_timers.install(KEY.uuid, units(OTHER))
+        policy_timers.install(KEY, units(OTHER))
     assert files() == before
     policy_timers.remove(KEY)
     assert files() == {}

@@ -6,7 +6,8 @@ libvirt goes back to that when the VM ends (``virDomainObjRemoveTransientDef``).
 the TPM's state. libvirt has one place for the latter, so the copy is what is put back in the end.
 
 The folders are named in the running VM's metadata, so whoever looks at it knows, whenever that is. They are removed
-when it has ended, by :func:`clean_up` or :func:`clean_up_all`, and never while a QEMU uses them.
+when it has ended, by :func:`clean_up` or :func:`clean_up_all`, before anything else is done with the VM
+(:func:`forget_run`), and never while a QEMU uses them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from guivm.engine.libvirt_errors import is_connection_lost
 from guivm.engine.requests import StartDisposable
 from guivm.engine.snapshots import journal, store
 from guivm.engine.snapshots.definitions import with_files
+from guivm.engine.snapshots.doing import copy
 from guivm.engine.snapshots.executing import held
 from guivm.engine.snapshots.firmware_state import nvram_path, tpm_folder
 from guivm.engine.snapshots.reading import read_image, resolved
@@ -42,7 +44,7 @@ from guivm.engine.snapshots.values import FileAction, FileEffect, OperationPlan
 from guivm.engine.types import VmKey, VmState
 from guivm.engine.xml.document import XmlError
 from guivm.engine.xml.domain import DomainXml
-from guivm.errors import GuivmError, InUseError, UnsupportedError, WrongStateError
+from guivm.errors import GuivmError, InUseError, UnsupportedError, VmNotFoundError, WrongStateError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
@@ -77,7 +79,6 @@ def start_disposable(context: HandlerContext, request: StartDisposable) -> None:
     with held(context, request.key, request.key.uuid):
         seen = read_situation(context, request.key)
         _require_off(seen)
-        _settle(context, seen.key.uuid)
         context.job.report(JobProgress(0, 0, unit_bytes=False, step="Making images for this run"))
         drives = _drives(seen)
         main = _main_folder(context, seen.key.uuid, drives)
@@ -86,7 +87,7 @@ def start_disposable(context: HandlerContext, request: StartDisposable) -> None:
             domain = context.connection.createXML(xml, 0)
         except BaseException:
             with contextlib.suppress(libvirt.libvirtError, GuivmError, OSError):  # whether it runs may not be known
-                _settle(context, seen.key.uuid)
+                _settle(context, seen.key.uuid, _places(context, _own(context, seen.key.uuid)))
             raise
     apply_after_start(domain)
 
@@ -170,7 +171,7 @@ def _prepare(context: HandlerContext, seen: Situation, drives: list[_Drive], mai
     for folder in folders:
         _make_private(context, folder)
     tpm = _keep_tpm(context, seen, main)
-    _write_receipt(main, seen.key.uuid, tpm)
+    _write_receipt(main, seen.key.uuid, tpm, [*(drive.path for drive in drives), nvram_path(context, seen)])
     for drive in drives:
         context.job.check_cancelled()
         qemu_img.work(
@@ -216,8 +217,7 @@ def _keep_tpm(context: HandlerContext, seen: Situation, main: Path) -> str:
     """Keep the state of the TPM, to be put back in the end; answers its folder, or empty without an emulated TPM."""
     path = _tpm_to_keep(context, seen)
     if path and Path(path).exists():
-        shutil.copytree(path, main / _TPM)
-        fsync_directory(main)
+        copy(Path(path), main / _TPM)
     return path
 
 
@@ -233,8 +233,9 @@ def _tpm_to_keep(context: HandlerContext, seen: Situation) -> str:
     return path
 
 
-def _write_receipt(main: Path, uuid: str, tpm: str) -> None:
-    receipt = {"version": 1, "uuid": uuid, "tpm": tpm, "had_tpm": (main / _TPM).exists()}
+def _write_receipt(main: Path, uuid: str, tpm: str, files: list[str]) -> None:
+    """``files``: what the VM writes to in an ordinary run."""
+    receipt = {"version": 1, "uuid": uuid, "tpm": tpm, "had_tpm": (main / _TPM).exists(), "files": files}
     write_new(main / _RECEIPT, json.dumps(receipt).encode("ascii"))
 
 
@@ -243,33 +244,60 @@ def _write_receipt(main: Path, uuid: str, tpm: str) -> None:
 
 def clean_up(context: HandlerContext, key: VmKey) -> None:
     """After a VM has ended: throw away what it wrote. Harmless at any time and for any VM. Raises libvirtError."""
-    if why_not_here(context):
-        return
-    if not _folders_of(context, key.uuid):
-        return
-    try:
-        with journal.locked(store.folder_of(context.images_dir, key.uuid), key.uuid):
-            _settle(context, key.uuid)
-    except InUseError:
-        return  # it is being started
-    except (GuivmError, OSError) as error:
-        _log.warning("what a run of %s wrote could not be removed: %s", key.uuid, error)
+    if not why_not_here(context):
+        _clean_up(context, key.uuid, _places(context, _own(context, key.uuid)))
 
 
 def clean_up_all(context: HandlerContext) -> None:
     """What earlier runs of all VMs of the host left behind. Raises libvirtError."""
     if why_not_here(context):
         return
-    for uuid in sorted({folder.name for place in _places(context) for folder in _inside(place / FOLDER)}):
-        clean_up(context, VmKey(context.host.id, uuid))
+    places = _places(context, context.connection.listAllDomains(0))
+    for uuid in sorted({folder.name for place in places for folder in _inside(place / FOLDER)}):
+        _clean_up(context, uuid, places)
 
 
-def _places(context: HandlerContext) -> list[Path]:
-    """Folders beside which overlays may be."""
+def forget_run(context: HandlerContext, uuid: str) -> None:
+    """Under the VM's lock, before anything is done with it: its TPM's state must be its own. Raises libvirtError."""
+    if why_not_here(context):
+        return
+    try:
+        _settle(context, uuid, _places(context, _own(context, uuid)))
+    except (GuivmError, OSError) as error:
+        _log.warning("what a run of %s wrote could not be removed: %s", uuid, error)
+
+
+def has_run(context: HandlerContext, uuid: str) -> bool:
+    """Whether something of a run is there, at work or left behind. Raises libvirtError."""
+    return bool(_folders_of(uuid, _places(context, _own(context, uuid))))
+
+
+def _clean_up(context: HandlerContext, uuid: str, places: list[Path]) -> None:
+    if not _folders_of(uuid, places):
+        return
+    try:
+        with journal.locked(store.folder_of(context.images_dir, uuid), uuid):
+            _settle(context, uuid, places)
+    except InUseError:
+        return  # it is being started
+    except (GuivmError, OSError) as error:
+        _log.warning("what a run of %s wrote could not be removed: %s", uuid, error)
+
+
+def _own(context: HandlerContext, uuid: str) -> list[libvirt.virDomain]:
+    """The VM, unless it is gone. Raises libvirtError."""
+    try:
+        return [context.domain(VmKey(context.host.id, uuid))]
+    except VmNotFoundError:
+        return []
+
+
+def _places(context: HandlerContext, domains: Iterable[libvirt.virDomain]) -> list[Path]:
+    """Folders beside which overlays of the VMs may be."""
     import libvirt
 
     found = {Path(resolved(context.images_dir)): None}
-    for domain in context.connection.listAllDomains(0):
+    for domain in domains:
         try:
             document = DomainXml.parse(str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
         except libvirt.libvirtError as error:
@@ -287,10 +315,10 @@ def _inside(folder: Path) -> Iterator[Path]:
         yield from [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
 
 
-def _folders_of(context: HandlerContext, uuid: str) -> list[Path]:
+def _folders_of(uuid: str, places: list[Path]) -> list[Path]:
     """The VM's folders that are there and are ours."""
     found = []
-    for place in _places(context):
+    for place in places:
         folder = place / FOLDER / uuid
         with contextlib.suppress(OSError):
             if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid():
@@ -298,9 +326,9 @@ def _folders_of(context: HandlerContext, uuid: str) -> list[Path]:
     return found
 
 
-def _settle(context: HandlerContext, uuid: str) -> None:
+def _settle(context: HandlerContext, uuid: str, places: list[Path]) -> None:
     """Under the lock: remove the folders unless they are in use. Raises libvirtError, GuivmError, OSError."""
-    folders = _folders_of(context, uuid)
+    folders = _folders_of(uuid, places)
     if folders and not _is_in_use(context.connection, uuid, folders):
         _remove(context, uuid, folders)
 
@@ -337,19 +365,22 @@ def _remove(context: HandlerContext, uuid: str, folders: list[Path]) -> None:
 
 
 def _put_tpm_back(context: HandlerContext, uuid: str, main: Path) -> None:
-    """The state before the run; not when the VM has been started in the ordinary way since."""
+    """The state before the run; not when the VM has run in the ordinary way since: then it has told its TPM more, as a
+    rule the keys of its disks, than is in this run's overlays."""
     import libvirt
 
     with (main / _RECEIPT).open("rb") as stream:
         try:
             receipt = json.loads(stream.read(_MAX_RECEIPT_BYTES))
             live, had = str(receipt["tpm"]), bool(receipt["had_tpm"])
+            files = [str(path) for path in receipt.get("files", ())]
         except (ValueError, LookupError, TypeError):
             return
     if not live or Path(live).name != uuid or not Path(live).is_absolute():
         return
     try:
-        if context.connection.lookupByUUIDString(uuid).isActive():
+        domain = context.connection.lookupByUUIDString(uuid)
+        if domain.isActive() or _is_newer(files, main / _RECEIPT):
             _log.warning("the TPM of %s runs on with what it learnt in a run that was thrown away", uuid)
             (main / _RECEIPT).unlink()
             return
@@ -366,12 +397,23 @@ def _put_tpm_back(context: HandlerContext, uuid: str, main: Path) -> None:
     if had and not kept.exists():
         return
     if had:
-        shutil.copytree(kept, fresh)
+        copy(kept, fresh)
     if place.exists():
         place.rename(old)
     if had:
         fresh.rename(place)
+    if place.parent.exists():
         fsync_directory(place.parent)
-    (main / _RECEIPT).unlink()  # from here on the state is the VM's own again
     if old.exists():
         shutil.rmtree(old)
+    (main / _RECEIPT).unlink()  # from here on the state is the VM's own again
+
+
+def _is_newer(files: list[str], receipt: Path) -> bool:
+    """Whether one was written to since: a run that is thrown away only reads them."""
+    since_ns = receipt.stat().st_mtime_ns
+    for path in files:
+        with contextlib.suppress(OSError):
+            if path and Path(path).stat().st_mtime_ns > since_ns:
+                return True
+    return False

@@ -38,6 +38,7 @@ from guivm.engine.xml.domain import DomainXml
 from guivm.errors import GuivmError, ImageError, InUseError, NoSpaceError, OperationError, UnsupportedError
 from guivm.text import clean_line
 
+_QUIET_PAUSE_S = 0.05
 _INSIDE = "Its snapshots are inside its images, which it goes on writing to."
 
 
@@ -56,11 +57,14 @@ def clone_vm(context: HandlerContext, request: CloneVm) -> ClonedVm:
         seen = read_situation(context, request.key)
         made = _plan_clone(context, seen, spec)
         _refuse(made.plan.shown)
-        perform(context, request.key, folder, seen.name, made.plan)
+        run = perform(context, request.key, folder, seen.name, made.plan)
         key = VmKey(request.key.host, made.uuid)
         told = identity.reset(context, key) if spec.identity is IdentityPolicy.RESET else ()
     name = clean_line(str(context.domain(key).name()))  # another, when that one was taken meanwhile
-    return ClonedVm(key, name, tuple(dict.fromkeys((*made.remarks, *made.plan.shown.warnings, *told))))
+    if run.paused_s >= _QUIET_PAUSE_S:
+        told = (*told, f"The source stood still for {run.paused_s:.1f} s.")
+    remarks = (*made.remarks, *made.plan.shown.warnings, *run.remarks, *told)
+    return ClonedVm(key, name, tuple(dict.fromkeys(remarks)))
 
 
 def set_template(context: HandlerContext, request: SetTemplate) -> None:

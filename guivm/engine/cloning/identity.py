@@ -1,8 +1,9 @@
 """A clone's guest gets an identity of its own: machine-id, SSH host keys, host name, DHCP ids, cloud-init's state.
 
-Three ways, the first that is there: the guest's agent does it when it first answers (:func:`reset_if_due`; until then
-the clone's definition says that it is due), ``virt-sysprep`` of libguestfs does it before the first start
-(:func:`reset_offline`), or a person does it, and is told how (:func:`steps_by_hand`). Worker only; the plans are pure.
+Three ways, the first that is there: the guest's agent does it when it first answers (:func:`reset_if_due`),
+``virt-sysprep`` of libguestfs does it before the first start (:mod:`offline`), or a person does it, and is told how
+(:func:`steps_by_hand`). Until it is done or dismissed the clone's definition says that it is due, and why not done.
+Worker only; the plans are pure.
 
 Formats: QEMU ``qga/qapi-schema.json``; machine-id(5); virt-sysprep(1).
 """
@@ -10,36 +11,35 @@ Formats: QEMU ``qga/qapi-schema.json``; machine-id(5); virt-sysprep(1).
 from __future__ import annotations
 
 import logging
-import os
 import re
-import shutil
-import subprocess
 import time
 import unicodedata
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guivm.engine.cloning import sysprep
+from guivm.engine.cloning import due, offline, sysprep
 from guivm.engine.cloning.agent import Agent as Agent
 from guivm.engine.cloning.agent import SilentError
+from guivm.engine.cloning.due import due_of
 from guivm.engine.cloning.marks import disposable_folders
 from guivm.engine.libvirt_errors import is_connection_lost
-from guivm.engine.types import VmKey
+from guivm.engine.reader import parse_domain
+from guivm.engine.types import IdentityState, VmKey
 from guivm.engine.xml.domain import DomainXml
-from guivm.errors import BusyError, GuivmError, OperationError, UnsupportedError
+from guivm.errors import BusyError, CancelledError, GuivmError, OperationError, UnsupportedError, WrongStateError
 from guivm.text import clean_line
 
 if TYPE_CHECKING:
     import libvirt
 
     from guivm.engine.context import HandlerContext
+    from guivm.engine.requests import DismissIdentity, ResetIdentity
 
 _log = logging.getLogger(__name__)
 
 _SCRIPT_S = 120.0
 _LOOK_S = 0.5
-_OFFLINE_S = 900.0
 
 # Each part goes on without the others: a guest lacks some of them. What it prints is what could not be done.
 _LINUX = r"""
@@ -87,25 +87,14 @@ sync
 exit 0
 """
 
-_OPERATIONS = (
-    "customize",
-    "dhcp-client-state",
-    "dhcp-server-state",
-    "machine-id",
-    "net-hwaddr",
-    "ssh-hostkeys",
-    "udev-persistent-net",
-)
-_KEYS_AGAIN = "ssh-keygen -A; systemctl try-restart ssh.service sshd.service"
-
-_BY_HAND = (
-    "Its guest still has the identity of its source. In the guest, as root: empty /etc/machine-id, remove "
-    "/etc/ssh/ssh_host_* and run “ssh-keygen -A”, write the new name to /etc/hostname, then restart it."
-)
 _NO_PROGRAMS = (
     "Its agent may not run programs (guest-exec): allow that in the guest, in /etc/sysconfig/qemu-ga or "
-    f"/etc/qemu/qemu-ga.conf, and restart the guest. Or do it by hand: {_BY_HAND}"
+    "/etc/qemu/qemu-ga.conf, and restart the guest."
 )
+_NEEDS_AGENT = "It has no guest agent, and virt-sysprep (guestfs-tools) is not installed here."
+_WINDOWS_NEEDS_AGENT = "Sysprep is run by the guest agent, which it has not, or a network card cannot be disconnected."
+_LEFT = "Its guest could not renew: {}. The rest is done."
+_DONE = "Its guest was given an identity of its own."
 _WHEN_IT_ANSWERS = "Its guest gets an identity of its own when its agent answers first; restart it once after that."
 
 
@@ -131,18 +120,6 @@ def linux_script(host_name: str) -> str:
     return _LINUX.replace("@NAME@", host_name)
 
 
-def sysprep_command(host_name: str, images: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """The argument list of ``virt-sysprep`` for images: (path, format)."""
-    drives = [word for path, form in images for word in ("--format", form, "-a", path)]
-    named = ("--hostname", host_name) if host_name else ()
-    return (
-        *("virt-sysprep", "--quiet", "--no-network", "--operations", ",".join(_OPERATIONS)),
-        *named,
-        *("--firstboot-command", _KEYS_AGAIN),
-        *drives,
-    )
-
-
 def is_windows(document: DomainXml) -> bool:
     """By what whoever made the VM said it is for (libosinfo), or by what only Windows is given."""
     os_id = (document.metadata.os_id or "").lower()
@@ -160,7 +137,9 @@ def has_agent(document: DomainXml) -> bool:
 
 def steps_by_hand(document: DomainXml) -> str:
     """What a person has to do, in sentences."""
-    return f"Its Windows still has the identity of its source. {sysprep.BY_HAND}" if is_windows(document) else _BY_HAND
+    if is_windows(document):
+        return f"Its Windows still has the identity of its source. {due.WINDOWS_BY_HAND}"
+    return f"Its guest still has the identity of its source. {due.LINUX_BY_HAND}"
 
 
 def waits_for_agent(document: DomainXml) -> bool:
@@ -174,54 +153,93 @@ def waits_for_agent(document: DomainXml) -> bool:
 
 
 def reset(context: HandlerContext, key: VmKey) -> tuple[str, ...]:
-    """For a clone that was just made and is off. Answers sentences on what was done and what a person has to do."""
+    """For a clone that was just made and is off. Answers sentences on what was done and what a person has to do; that
+    is kept in its definition too, until it is done or dismissed."""
+    document = _document(context, key)
+    if is_due(document):
+        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
+    if not _images(document):
+        return ()
+    domain = context.domain(key)
+    sysprep.keep_host_name(domain, document.name or "clone")
+    try:
+        _reset_before_start(context, key, document)
+    except GuivmError as error:
+        sysprep.keep_failure(domain, error.summary, by_hand=True)
+        return (f"{error.summary} {steps_by_hand(document)}",)
+    return (_DONE,)
+
+
+def _reset_before_start(context: HandlerContext, key: VmKey, document: DomainXml) -> None:
+    """Raises UnsupportedError when it cannot be, OperationError and CancelledError when it was not."""
+    if is_windows(document):
+        raise UnsupportedError(_WINDOWS_NEEDS_AGENT)
+    if not offline.is_installed():
+        raise UnsupportedError(_NEEDS_AGENT)
+    try:
+        offline.reset_offline(context, host_name_for(document.name or ""), _images(document))
+    except CancelledError as error:  # the clone is made, and stays
+        raise CancelledError("Giving its guest an identity of its own was cancelled.") from error
+    except GuivmError as error:
+        _log.warning("virt-sysprep: %s %s", error, error.details)
+        raise
+    sysprep.forget(context.domain(key))
+
+
+def _document(context: HandlerContext, key: VmKey) -> DomainXml:
     import libvirt
 
-    document = DomainXml.parse(str(context.domain(key).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
-    if document.metadata.settings.identity_host_name is not None:
-        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
-    images = tuple(
+    return DomainXml.parse(str(context.domain(key).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)))
+
+
+def _images(document: DomainXml) -> tuple[tuple[str, str], ...]:
+    """Disks that the guest writes: (path, format)."""
+    return tuple(
         (disk.path, disk.driver_type or "raw")
         for disk in document.devices.disks
         if disk.device in (None, "disk") and disk.source_file and not disk.read_only and not disk.shareable
     )
-    if not images:
-        return ()
-    if is_windows(document) or shutil.which("virt-sysprep") is None:
-        return (steps_by_hand(document),)
+
+
+# --- asked for by a person --------------------------------------------------------------------------------
+
+
+def reset_again(context: HandlerContext, request: ResetIdentity) -> tuple[str, ...]:
+    """Handler of ResetIdentity: what failed is tried again. Answers sentences. Raises GuivmError."""
+    key = request.key
+    domain = context.domain(key)
+    document = _document(context, key)
+    if not is_due(document):
+        raise WrongStateError("Its guest is not waiting for an identity of its own.")
+    told = due_of(parse_domain(document.to_text()))
+    if told is not None and told.state is IdentityState.RUNS:
+        raise WrongStateError("Its Windows is being generalised by Sysprep.", advice="Let it run.")
+    if waits_for_agent(document):
+        with _alone(context, key):
+            sysprep.begin_again(domain)
+        done = reset_if_due(context, key)
+        if done is not None and done.left:
+            return (_LEFT.format(", ".join(done.left)), steps_by_hand(document))
+        if done is not None or not _is_due(domain):
+            return (_DONE,)
+        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
+    if domain.isActive():
+        raise WrongStateError("It has no guest agent, and its disks are in use.", advice=steps_by_hand(document))
     try:
-        reset_offline(context, host_name_for(document.name or ""), images)
-    except GuivmError as error:
-        _log.warning("virt-sysprep: %s %s", error, error.details)
-        return (f"{error.summary} {steps_by_hand(document)}",)
-    return ("Its guest was given an identity of its own.",)
+        with _alone(context, key):
+            _reset_before_start(context, key, document)
+    except UnsupportedError as error:
+        raise UnsupportedError(error.summary, advice=steps_by_hand(document)) from error
+    return (_DONE,)
 
 
-def reset_offline(context: HandlerContext, host_name: str, images: tuple[tuple[str, str], ...]) -> None:
-    """By ``virt-sysprep``. Raises OperationError, CancelledError."""
-    from guivm.engine.jobs import JobProgress
-
-    context.job.report(JobProgress(0, 0, unit_bytes=False, step="Giving the guest an identity of its own"))
-    process = subprocess.Popen(
-        sysprep_command(host_name, images),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "LIBGUESTFS_BACKEND": "direct"},
-    )
-    context.job.on_cancel(process.terminate)
-    try:
-        said, _ = process.communicate(timeout=_OFFLINE_S)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        process.communicate()
-        raise OperationError("Looking into the guest's disks took too long.", details=str(error)) from error
-    finally:
-        context.job.on_cancel(None)
-    if process.returncode != 0:
-        raise OperationError(
-            "The guest's disks could not be changed by virt-sysprep.", details=said.decode("utf-8", "replace")
-        )
+def dismiss(context: HandlerContext, request: DismissIdentity) -> None:
+    """Handler of DismissIdentity: a person has done it, or wants none. Its cards are connected again."""
+    domain = context.domain(request.key)
+    if not is_due(_document(context, request.key)):
+        return
+    with _alone(context, request.key):
+        sysprep.forget(domain)
 
 
 # --- by the agent -----------------------------------------------------------------------------------------
@@ -264,20 +282,34 @@ def reset_if_due(context: HandlerContext, key: VmKey) -> Reset | None:
             host_name = host_name_for(document.metadata.settings.identity_host_name or "")
             if system == sysprep.WINDOWS:
                 return Reset(host_name) if sysprep.generalise(domain, agent) else None
-            left = run_script(agent, host_name)
-            sysprep.forget(domain)
-            return Reset(host_name, left)
+            return _reset_linux(domain, agent, host_name)
     except SilentError:
         return None  # it does not answer (yet)
     except BusyError:
         return None  # somebody else does it
 
 
+def _reset_linux(domain: libvirt.virDomain, agent: Agent, host_name: str) -> Reset:
+    try:
+        left = run_script(agent, host_name)
+    except OperationError as error:
+        sysprep.keep_failure(domain, error.details or error.advice, by_hand=False)  # the agent's next start
+        raise
+    if left:
+        sysprep.keep_failure(domain, _LEFT.format(", ".join(left)), by_hand=True)
+    else:
+        sysprep.forget(domain)
+    return Reset(host_name, left)
+
+
 def _is_due(domain: libvirt.virDomain) -> bool:
     import libvirt
 
     text = str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
-    return "identity" in text and is_due(DomainXml.parse(text))
+    if "identity" not in text:
+        return False
+    document = DomainXml.parse(text)
+    return is_due(document) and document.metadata.settings.identity_stage != due.BY_HAND
 
 
 def _alone(context: HandlerContext, key: VmKey) -> AbstractContextManager[None]:
@@ -310,15 +342,16 @@ def run_script(agent: Agent, host_name: str) -> tuple[str, ...]:
     failed = "The guest could not be given an identity of its own."
     try:
         if not agent.runs_programs():
-            raise OperationError(failed, advice=_NO_PROGRAMS)
+            advice = f"{_NO_PROGRAMS} Or do it by hand: {due.LINUX_BY_HAND}"
+            raise OperationError(failed, advice=advice, details=_NO_PROGRAMS)
         pid = agent.start("/bin/sh", ("-s",), typed=linux_script(host_name))
         end_s = time.monotonic() + _SCRIPT_S
         while (ended := agent.ended(pid)) is None:
             if time.monotonic() > end_s:
-                raise OperationError(failed, advice="It takes too long.")
+                raise OperationError(failed, advice=due.LINUX_BY_HAND, details="It takes too long.")
             time.sleep(_LOOK_S)
     except UnsupportedError as error:
-        raise OperationError(failed, advice=_BY_HAND, details=f"{error} {error.details}") from error
+        raise OperationError(failed, advice=due.LINUX_BY_HAND, details=f"{error} {error.details}") from error
     if ended.exit_code != 0:
-        raise OperationError(failed, advice=_BY_HAND, details=ended.said)
+        raise OperationError(failed, advice=due.LINUX_BY_HAND, details=ended.said)
     return tuple(clean_line(line, 80) for line in ended.said.splitlines() if line.strip())[:20]

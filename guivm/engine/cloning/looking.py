@@ -25,6 +25,7 @@ from guivm.engine.cloning.planning import CloneSource
 from guivm.engine.context import HandlerContext
 from guivm.engine.images import free_bytes, header_of
 from guivm.engine.libvirt_errors import is_connection_lost
+from guivm.engine.snapshots import live_copy
 from guivm.engine.snapshots.branches import Surroundings
 from guivm.engine.snapshots.definitions import read_definition
 from guivm.engine.snapshots.graph import Graph, HeldDisk
@@ -110,7 +111,8 @@ def _source(context: HandlerContext, around: Surroundings, spec: CloneSpec) -> t
         sizes = around.env.sizes
         nvram = current.nvram if current.nvram in sizes else ""
         tpm = around.env.tpm if around.env.tpm in sizes else ""
-        return seen.xml, CloneSource(current.disks, is_frozen=current.is_template, nvram=nvram, tpm=tpm)
+        source = CloneSource(current.disks, is_frozen=current.is_template, nvram=nvram, tpm=tpm)
+        return seen.xml, _live(context, around, source) if seen.runs else source
     branch = around.tree.find(spec.snapshot)
     if branch is not None:
         ran = branch.vm_state in (VmState.RUNNING, VmState.PAUSED, VmState.SUSPENDED)
@@ -122,6 +124,19 @@ def _source(context: HandlerContext, around: Surroundings, spec: CloneSpec) -> t
         raise OperationError("There is no such snapshot any more.", advice="Look at the list again.")
     xml, source = _inside_source(inside)
     return xml, replace(source, nvram=current.nvram if current.nvram in around.env.sizes else "")
+
+
+def _live(context: HandlerContext, around: Surroundings, source: CloneSource) -> CloneSource:
+    """Of a VM that runs. Raises libvirtError, XmlError."""
+    why = live_copy.why_not(context)
+    if not why and not around.seen.platform.files_here:
+        why = "You may not make files where its images are."
+    document = DomainXml.parse(str(context.domain(around.seen.key).XMLDesc(0)))
+    agent = any(
+        channel.target_name == "org.qemu.guest_agent.0" and channel.target_state == "connected"
+        for channel in document.devices.channels
+    )
+    return replace(source, why_not_live=why, quiesce=agent)
 
 
 def _inside_source(snapshot: LibvirtSnapshot) -> tuple[str, CloneSource]:

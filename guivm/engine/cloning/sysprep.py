@@ -6,8 +6,13 @@ and Windows has specialised itself, the running VM gets its links back. How far 
 that whoever runs next goes on with it.
 
 ``/quit`` and not ``/shutdown``: the answer can be looked at, and no end of the VM has to be guessed about. ``/quiet``:
-nobody sees the boxes of a program that the agent starts. Sources: Microsoft, "Sysprep command-line options" and
-"Sysprep process overview" (states of an image); QEMU ``qga/qapi-schema.json``.
+nobody sees the boxes of a program that the agent starts. Not ``/mode:vm``: it is for an image that comes back on the
+same virtual hardware, and a clone may be given other cards.
+
+Sources: Microsoft, "Sysprep command-line options", "Sysprep process overview" (its place; only an administrator and
+only one instance may run it; its two log files are below ``Sysprep\\Panther``), "Windows Setup states" (the registry
+key, whose value is ImageState, and what its values mean) and "Create a VM image with Packer" for Azure (the same
+options, and waiting for the same state); QEMU ``qga/qapi-schema.json``.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from guivm.engine.cloning import due
 from guivm.engine.cloning.agent import Agent, Ended, SilentError
 from guivm.engine.libvirt_errors import is_connection_lost, text_of
 from guivm.engine.settings.pairing import text_of_element
@@ -35,38 +41,38 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WINDOWS = "mswindows"
-BY_HAND = (
-    "Disconnect its network card, run “C:\\Windows\\System32\\Sysprep\\sysprep.exe /generalize /oobe /reboot” in it as "
-    "an administrator, and connect the card again when it has restarted."
-)
 
 _SYSPREP = "C:\\Windows\\System32\\Sysprep\\sysprep.exe"
 _OPTIONS = ("/generalize", "/oobe", "/quit", "/quiet")
 _REG = "C:\\Windows\\System32\\reg.exe"
 _STATE = ("query", "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Setup\\State", "/v", "ImageState")
+_TASKLIST = "C:\\Windows\\System32\\tasklist.exe"
+_IS_SYSPREP = ("/fi", "imagename eq sysprep.exe", "/fo", "csv", "/nh")
 _CMD = "C:\\Windows\\System32\\cmd.exe"
 _ERRORS = ("/d", "/c", "type", "C:\\Windows\\System32\\Sysprep\\Panther\\setuperr.log")
 
 _GENERALISED = frozenset({"IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE", "IMAGE_STATE_GENERALIZE_RESEAL_TO_AUDIT"})
-_SPECIALISED = frozenset(
-    {"IMAGE_STATE_COMPLETE", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"}
-)
+_COMPLETE = "IMAGE_STATE_COMPLETE"  # nothing has been begun, or all has ended
+_SPECIALISED = frozenset({_COMPLETE, "IMAGE_STATE_SPECIALIZE_RESEAL_TO_OOBE", "IMAGE_STATE_SPECIALIZE_RESEAL_TO_AUDIT"})
 
 SYSPREP_S = 1800
 """Sysprep takes minutes; so long is waited for it, and for Windows' setup after the restart."""
 
 _LOOK_S = 2.0
 _PROGRAM_S = 60.0
+_WHY_CHARS = 600
 _FAILED = "Sysprep could not generalise the Windows of this clone."
 
 
 class Stage(enum.Enum):
-    """How far it is. ``DUE``: nothing was begun; ``SEALED``: generalised, to be restarted."""
+    """How far it is. ``DUE``: nothing was begun; ``SEALED``: generalised, to be restarted; ``BY_HAND``: it is left to
+    a person."""
 
     DUE = ""
     RUNS = "runs"
     SEALED = "sealed"
     FAILED = "failed"
+    BY_HAND = due.BY_HAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ class Windows(Protocol):
 
     def start_sysprep(self) -> int: ...
     def sysprep_ended(self, process: int) -> Ended | None: ...
+    def sysprep_runs(self) -> bool: ...
     def image_state(self) -> str: ...
     def last_errors(self) -> str: ...
     def restart(self) -> None: ...
@@ -116,8 +123,8 @@ def advance(state: State, windows: Windows, now_s: int) -> State | None:
             return _look(state, windows, now_s)
         case Stage.SEALED:
             return _release(state, windows, now_s)
-        case Stage.FAILED:
-            if windows.are_unplugged(state.cards):
+        case Stage.FAILED | Stage.BY_HAND:
+            if not state.cards or windows.are_unplugged(state.cards):
                 raise OperationError(_FAILED, advice=_advice(state.cards), details=state.why)
             windows.note(None)  # somebody has done it by hand
             return None
@@ -126,11 +133,13 @@ def advance(state: State, windows: Windows, now_s: int) -> State | None:
 def _begin(state: State, windows: Windows, now_s: int) -> State:
     found = windows.unplug()
     state = replace(state, cards=tuple(dict.fromkeys((*state.cards, *found))))
-    # Kept first: a Sysprep that is cut short must not be begun a second time.
+    # Kept first: a Sysprep that was begun must not be begun a second time.
     state = replace(state, stage=Stage.RUNS, since_s=now_s, process=None)
     windows.note(state)
     try:
         process = windows.start_sysprep()
+    except SilentError:
+        return state  # it may have been begun
     except UnsupportedError as error:
         raise _fail(state, windows, f"{error} {error.details}") from error
     state = replace(state, process=process)
@@ -152,11 +161,15 @@ def _look(state: State, windows: Windows, now_s: int) -> State:
             if ended is None and not too_long:
                 return state
             said = "It takes too long." if ended is None else f"Its code is {ended.exit_code}. {ended.said}"
+        elif not too_long and windows.sysprep_runs():
+            return state  # its number was lost
         image = windows.image_state()
     except SilentError as error:
         if too_long:
             raise _fail(state, windows, "The agent does not answer any more.") from error
         return state
+    if state.process is None and image == _COMPLETE:
+        return _begin(state, windows, now_s)  # it was kept that it begins, and no more: it never did
     if image not in _GENERALISED:
         errors = windows.last_errors()
         raise _fail(state, windows, f"{said}\nThe state of Windows is {image or 'unknown'}.\n{errors}".strip())
@@ -189,12 +202,16 @@ def _release(state: State, windows: Windows, now_s: int) -> State | None:
 
 
 def _fail(state: State, windows: Windows, why: str) -> OperationError:
-    windows.note(replace(state, stage=Stage.FAILED, process=None, why=clean_line(why[-600:], 600)))
+    windows.note(replace(state, stage=Stage.FAILED, process=None, why=_capped(why)))
     return OperationError(_FAILED, advice=_advice(state.cards), details=why)
 
 
+def _capped(why: str) -> str:
+    return clean_line(why[-_WHY_CHARS:], _WHY_CHARS)
+
+
 def _advice(cards: tuple[str, ...]) -> str:
-    return f"{'It stays disconnected from its networks. ' if cards else ''}{BY_HAND}"
+    return f"{'It stays disconnected from its networks. ' if cards else ''}{due.WINDOWS_BY_HAND}"
 
 
 # --- documents --------------------------------------------------------------------------------------------
@@ -289,6 +306,25 @@ def forget(domain: libvirt.virDomain) -> None:
     clone.note(None)
 
 
+def keep_failure(domain: libvirt.virDomain, why: str, *, by_hand: bool) -> None:
+    """An identity is due still, and why; ``by_hand``: nobody but a person tries it again."""
+    clone = _Clone(domain, Agent(domain))
+    state = replace(clone.state(), stage=Stage.BY_HAND if by_hand else Stage.DUE, process=None, why=_capped(why))
+    clone.note(state)
+
+
+def keep_host_name(domain: libvirt.virDomain, host_name: str) -> None:
+    """Say in the definition of a VM that does not run that its identity is due."""
+    clone = _Clone(domain, Agent(domain))
+    clone.note(clone.state(), host_name)
+
+
+def begin_again(domain: libvirt.virDomain) -> None:
+    """What failed is forgotten: it is due as it was when the clone was made."""
+    clone = _Clone(domain, Agent(domain))
+    clone.note(State(cards=clone.state().cards))
+
+
 class _Clone:
     """A clone on libvirt."""
 
@@ -308,6 +344,10 @@ class _Clone:
 
     def sysprep_ended(self, process: int) -> Ended | None:
         return self._agent.ended(process)
+
+    def sysprep_runs(self) -> bool:
+        told = self._run(_TASKLIST, _IS_SYSPREP)
+        return not told or "sysprep.exe" in told.lower()  # it says something else when there is none
 
     def image_state(self) -> str:
         found = re.search(r"\bIMAGE_STATE_[A-Z_]+\b", self._run(_REG, _STATE))
@@ -379,14 +419,18 @@ class _Clone:
 
     # --- its definition -------------------------------------------------------------------------------
 
-    def note(self, state: State | None) -> None:
+    def note(self, state: State | None, host_name: str = "") -> None:
         """In the definition, and in the running VM, so that the two do not differ."""
         import libvirt
 
         for live, where in ((False, libvirt.VIR_DOMAIN_AFFECT_CONFIG), (True, libvirt.VIR_DOMAIN_AFFECT_LIVE)):
+            if live and not self._domain.isActive():
+                break
             try:
                 settings = self._document(live=live).metadata.settings
                 _write(settings, state)
+                if host_name:
+                    settings.identity_host_name = host_name
                 text = bare_text(settings) or None
                 self._domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "guivm", NAMESPACES["guivm"], where)
             except (libvirt.libvirtError, XmlError) as error:

@@ -18,11 +18,12 @@ from pathlib import Path
 from guivm.engine.context import HandlerContext
 from guivm.engine.images import free_bytes
 from guivm.engine.requests import DeleteSnapshots, RestoreSnapshot, TakeSnapshot, UndoRestore
-from guivm.engine.snapshots import internal, journal, pictures, planning, store
+from guivm.engine.snapshots import journal, pictures, planning, store
 from guivm.engine.snapshots.executing import held, perform
 from guivm.engine.snapshots.firmware_state import nvram_path, tpm_folder
 from guivm.engine.snapshots.graph import Graph
 from guivm.engine.snapshots.health import problems_of
+from guivm.engine.snapshots.inside.reading import image_paths, why_not_take
 from guivm.engine.snapshots.planning import Environment, NewSnapshot
 from guivm.engine.snapshots.reading import holds_data, read_graph
 from guivm.engine.snapshots.situation import Situation, read_situation
@@ -167,10 +168,10 @@ def tree(context: HandlerContext, seen: Situation) -> SnapshotTree:
         current=kept.current,
         changed=_changed(seen),
         mode=SnapshotMode.BRANCH if kept.snapshots else None,
-        cannot_take=internal.why_not_take(seen),
+        cannot_take=why_not_take(seen),
         cannot_keep_memory=seen.choice.no_memory,
         cannot_skip_memory=seen.choice.only_memory,
-        can_quiesce=seen.runs and _has_agent(seen),
+        can_quiesce=seen.state is VmState.RUNNING and _has_agent(seen),
         can_undo_restore=undo.title if undo is not None and can_undo else "",
         problems=problems_of(seen, folder),
         is_template=kept.is_template,
@@ -214,7 +215,7 @@ def _changed(seen: Situation) -> bool | None:
     if seen.runs:
         return True
     try:
-        return any(holds_data(path) for path in internal.image_paths(seen))
+        return any(holds_data(path) for path in image_paths(seen))
     except ImageError:
         return None
 
@@ -248,7 +249,7 @@ def plan(
 
 
 def _planned_take(around: Surroundings, new: NewSnapshot) -> Plan:
-    refusal = internal.why_not_take(around.seen)
+    refusal = why_not_take(around.seen)
     if refusal:
         return Plan(OperationPlan(around.seen.key, f"Take the snapshot “{new.title}”", refused=refusal))
     return planning.plan_take(around.graph, around.tree, around.env, new)
@@ -261,7 +262,7 @@ def _new(seen: Situation, title: str, notes: str, *, memory: bool, quiesce: bool
         title,
         notes,
         memory=memory and seen.runs and not seen.choice.no_memory,
-        quiesce=quiesce and seen.runs and not memory,
+        quiesce=quiesce and seen.state is VmState.RUNNING and not memory,
     )
 
 

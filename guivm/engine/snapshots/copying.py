@@ -16,17 +16,19 @@ from pathlib import Path
 
 from guivm.engine import qemu_img
 from guivm.engine.context import HandlerContext
-from guivm.engine.files import fsync_file, rename_new
+from guivm.engine.files import fsync_file, make_private_folder, rename_new
 from guivm.engine.jobs import JobProgress
+from guivm.engine.snapshots.images_inside import InsideSnapshot, opened, read_snapshots
 from guivm.engine.snapshots.reading import read_image
 from guivm.engine.snapshots.steps import ConvertImage
-from guivm.errors import ImageError
+from guivm.errors import ImageError, OperationError
 from guivm.text import clean_line
 
 _FAILED = "The disk could not be copied."
 _FICLONE = 0x40049409  # linux/fs.h: _IOW(0x94, 9, int)
 _CANNOT_SHARE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
 _MAX_CHAIN = 64
+_MAX_L1_BYTES = 32 << 20  # QEMU: QCOW_MAX_L1_SIZE
 
 
 def convert(context: HandlerContext, step: ConvertImage, share: Callable[[float], None]) -> None:
@@ -38,12 +40,32 @@ def convert(context: HandlerContext, step: ConvertImage, share: Callable[[float]
     target = Path(step.target)
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(target.parent)
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+    before = _tables_of(step) if step.in_use else None
     if not _share_blocks(step, part):
         _copy(context, step, part, share)
+    if before is not None:
+        _require_the_same(step, part, before)
     fsync_file(part)
     rename_new(part, target)
+
+
+def _tables_of(step: ConvertImage) -> tuple[InsideSnapshot, bytes]:
+    """What the image says of the snapshot. QEMU writes neither that nor what it leads to as long as the snapshot is
+    there, and all of it is in the file when the snapshot is taken. Raises OSError, ImageError."""
+    with opened(step.source) as descriptor:
+        found = next((each for each in read_snapshots(descriptor) if each.name == step.snapshot), None)
+        if found is None:
+            raise ImageError(f"“{clean_line(step.source)}” does not hold the snapshot.")
+        return found, os.pread(descriptor, min(found.l1_entries * 8, _MAX_L1_BYTES), found.l1_at)
+
+
+def _require_the_same(step: ConvertImage, part: Path, before: tuple[InsideSnapshot, bytes]) -> None:
+    """Raises OperationError when another program has changed the snapshot meanwhile, ImageError."""
+    if _tables_of(step) != before:
+        raise OperationError(_FAILED, advice="The snapshot was changed by another program meanwhile: try again.")
+    qemu_img.repair_leaks(os.fspath(part), step.target_format)
 
 
 def _share_blocks(step: ConvertImage, part: Path) -> bool:
@@ -68,9 +90,10 @@ def _copy(context: HandlerContext, step: ConvertImage, part: Path, share: Callab
     progress = _Progress(context, step, share)
     # An option and not a bare name: QEMU would take a name of digits for the number of another snapshot.
     chosen = ("-l", f"snapshot.name={step.snapshot.replace(',', ',,')}") if step.snapshot else ()
+    shared = ("-U",) if step.in_use else ()
     qemu_img.work(
         (
-            *("convert", "-p", "-f", step.source_format, "-O", step.target_format, *chosen),
+            *("convert", "-p", *shared, "-f", step.source_format, "-O", step.target_format, *chosen),
             *("--", step.source, os.fspath(part)),
         ),
         _FAILED,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from guivm.engine.definition_watch import directory_of
+from guivm.engine.files import fsync_directory
 from guivm.engine.libvirt_errors import code_of, is_connection_lost
 from guivm.engine.xml.domain import DomainXml
 
@@ -27,6 +30,24 @@ def define(connection: libvirt.virConnect, xml: str) -> None:
     elif present != name:
         document.name = present
     connection.defineXML(xml if document.name == name else document.to_text())
+
+
+def make_durable(uri: str) -> None:
+    """What the host of a URI has just stored.
+
+    libvirt syncs the file and renames it, but does not sync the directory (virFileRewrite): a loss of power could bring
+    back the definition before, whose images have been moved since. Where the directory is closed to us, as the system's
+    may be, all that is not written yet is. Nothing is done where it is not known. Raises OSError.
+    """
+    directory = directory_of(uri)
+    if directory is None:
+        return
+    try:
+        fsync_directory(directory)
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        os.sync()
 
 
 def _name_of(connection: libvirt.virConnect, uuid: str) -> str | None:

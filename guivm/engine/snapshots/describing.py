@@ -61,6 +61,9 @@ def words_of(step: st.Step, known: Mapping[str, str] | None = None) -> str:
             return "Let the guest go on from its memory"
         case st.LiveOverlays(disks=disks):
             return f"Let the running guest write to {', '.join(name(path) for _, path in disks)} from now on"
+        case st.LiveCopy(sources=sources, paused=paused):
+            stands = "the guest stays paused" if paused else "the guest stands still only for that moment"
+            return f"Copy {', '.join(name(path) for path in sources)} as at one moment; {stands}"
         case st.StopVm():
             return "End the virtual machine at once"
         case st.StartVm():
@@ -100,6 +103,13 @@ def _effects(
             for _, path in disks:
                 made.add(path)
                 yield _effect(FileAction.CREATE, path)
+            for source, target in copies:
+                made.add(target)
+                yield _effect(FileAction.COPY, target, source, sizes.get(source))
+        case st.LiveCopy(disks=disks, sources=sources, copies=copies):
+            for (_, path), source in zip(disks, sources, strict=True):
+                made.add(path)
+                yield _effect(FileAction.COPY, path, source, chain_bytes(graph, source, None))
             for source, target in copies:
                 made.add(target)
                 yield _effect(FileAction.COPY, target, source, sizes.get(source))

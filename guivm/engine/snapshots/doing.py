@@ -152,10 +152,11 @@ def copy(source: Path, target: Path) -> None:
 
 
 def _set_writable(path: Path, *, on: bool) -> None:
-    """The owner's write permission. A file that is gone is none to be written."""
+    """The owner's write permission, durably. A file that is gone is none to be written."""
     with contextlib.suppress(FileNotFoundError):
         mode = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode | stat.S_IWUSR if on else mode & ~0o222)
+        fsync_file(path)
 
 
 def _move(source: Path, target: Path) -> None:
@@ -177,7 +178,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def remove_made(run: Run, step: Step) -> None:
-    """Remove what a step of *prepare* made, finished or not. Raises OSError, and InUseError for an overlay that
+    """Remove durably what a step of *prepare* made, finished or not. Raises OSError, and InUseError for an overlay that
     somebody has written to: then it is none that was only prepared."""
     from guivm.engine.snapshots.reading import holds_data
 
@@ -196,6 +197,8 @@ def remove_made(run: Run, step: Step) -> None:
         if name in overlays and name not in filled and os.path.lexists(name) and holds_data(name):
             raise InUseError(f"“{name}” was written to meanwhile, so it is not removed.")
         remove(path)
+        if path.parent.is_dir():
+            fsync_directory(path.parent)
 
 
 def remove(path: Path) -> None:

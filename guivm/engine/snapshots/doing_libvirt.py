@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guivm.engine import qemu_img
-from guivm.engine.files import fsync_file, make_private_folder
+from guivm.engine.files import fsync_directory, fsync_file, make_private_folder
 from guivm.engine.libvirt_errors import code_of, is_connection_lost, text_of
 from guivm.engine.saving import SaveWatcher
 from guivm.engine.snapshots import doing, steps
-from guivm.engine.snapshots.defining import define
-from guivm.engine.snapshots.journal import Entry
+from guivm.engine.snapshots.at_rest import at_rest, require_agent, thaw
+from guivm.engine.snapshots.defining import define, make_durable
+from guivm.engine.snapshots.journal import Entry, Journal
 from guivm.engine.snapshots.reading import holds_data, read_image
 from guivm.engine.snapshots.run import Run, Share
 from guivm.engine.snapshots.steps import Step
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _WHOLE = b"LibvirtQemudSave"
 _SETTLE_S = 60.0
 _LOOK_S = 0.1
+_THAW_LATER_S = 20.0
 
 
 def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
@@ -44,6 +46,7 @@ def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
     match step:
         case steps.DefineVm(xml=xml):
             define(run.context.connection, xml)
+            make_durable(run.context.host.uri)
         case steps.SaveMemory(path=path):
             _save_memory(run, Path(path))
         case steps.RunMemory():
@@ -52,6 +55,10 @@ def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
             _live_overlays(run, step)
         case steps.LivePull():
             _live_pull(run, step, share)
+        case steps.LiveCopy():
+            from guivm.engine.snapshots.live_copy import live_copy
+
+            live_copy(run, step, share)
         case steps.StopVm():
             with contextlib.suppress(libvirt.libvirtError):
                 run.domain.destroyFlags(0)
@@ -87,6 +94,7 @@ def _save_memory(run: Run, path: Path) -> None:
     finally:
         watcher.stop()
     fsync_file(path)
+    fsync_directory(path.parent)
 
 
 def _run_memory(run: Run, step: steps.RunMemory) -> None:
@@ -204,36 +212,34 @@ def _live_overlays(run: Run, step: steps.LiveOverlays) -> None:
     )
     was_running = domain.state(0)[0] == libvirt.VIR_DOMAIN_RUNNING
     if step.quiesce:
-        if run.notes is not None:
-            run.notes.guest_stops()
-        _freeze(domain)
-    try:
-        with _standing(run, domain) if was_running else nullcontext():
-            for source, target in step.copies:
-                doing.copy(Path(source), Path(target))
-            domain.snapshotCreateXML(step.xml, flags)
-    finally:
-        if step.quiesce:
-            domain.fsThaw()
-
-
-def _freeze(domain: libvirt.virDomain) -> None:
-    """Through the guest's agent; when that fails half-way, what was frozen is thawed. Raises libvirtError."""
-    import libvirt
-
-    try:
-        domain.fsFreeze()
-    except libvirt.libvirtError:
-        with contextlib.suppress(libvirt.libvirtError):
-            domain.fsThaw()
-        raise
+        require_agent(domain)
+    with (
+        noted(run) if was_running or step.quiesce else nullcontext(),
+        at_rest(domain) if step.quiesce else nullcontext(),
+        standing(run, domain) if was_running else nullcontext(),
+    ):
+        for source, target in step.copies:
+            doing.copy(Path(source), Path(target))
+        domain.snapshotCreateXML(step.xml, flags)
+    for _, path in step.disks:  # made by QEMU; what the guest writes must be found after a loss of power
+        with contextlib.suppress(PermissionError):  # libvirt's, which opens it for QEMU only
+            fsync_file(Path(path))
+        fsync_directory(Path(path).parent)
 
 
 @contextmanager
-def _standing(run: Run, domain: libvirt.virDomain) -> Iterator[None]:
-    """A running guest stands still while the block runs; however this process ends, it goes on afterwards."""
+def noted(run: Run) -> Iterator[None]:
+    """The guest does not go on as usual while the block runs; whoever finds the journal afterwards lets it."""
     if run.notes is not None:
         run.notes.guest_stops()
+    yield
+    if run.notes is not None:
+        run.notes.guest_goes_on()
+
+
+@contextmanager
+def standing(run: Run, domain: libvirt.virDomain) -> Iterator[None]:
+    """A running guest stands still while the block runs. Inside of :func:`noted`."""
     run.guest_stops()
     try:
         domain.suspend()
@@ -241,17 +247,17 @@ def _standing(run: Run, domain: libvirt.virDomain) -> Iterator[None]:
     finally:
         domain.resume()
         run.guest_goes_on()
-    if run.notes is not None:
-        run.notes.guest_goes_on()
 
 
-def let_go_on(run: Run, entry: Entry) -> None:
-    """A guest that an earlier run made to stand still, and could not let go on.
+def let_go_on(run: Run, notes: Journal) -> None:
+    """A guest that was made to stand still, or whose file systems are at rest, and could not be let go on then.
 
-    Resuming waits for a snapshot that libvirt is still taking. Raises libvirtError.
+    Resuming waits for a snapshot that libvirt is still taking. Raises libvirtError, OSError; OperationError when its
+    agent does not answer.
     """
     import libvirt
 
+    entry = notes.entry
     if not entry.guest_stopped:
         return
     domain = run.domain
@@ -262,9 +268,9 @@ def let_go_on(run: Run, entry: Entry) -> None:
     except libvirt.libvirtError:
         if domain.isActive() and domain.state(0)[0] == libvirt.VIR_DOMAIN_PAUSED:
             raise
-    if any(isinstance(step, steps.LiveOverlays) and step.quiesce for step in entry.prepare):
-        with contextlib.suppress(libvirt.libvirtError):  # it may not have been frozen, or be thawed
-            domain.fsThaw()
+    if any(isinstance(step, steps.LiveOverlays | steps.LiveCopy) and step.quiesce for step in entry.prepare):
+        thaw(domain, _THAW_LATER_S)
+    notes.guest_goes_on()
 
 
 def has_switched(run: Run, entry: Entry) -> bool:
@@ -365,7 +371,7 @@ def _flush(run: Run, step: steps.LivePull) -> None:
     Raises InUseError for a VM that stands still.
     """
     _require_running(run)
-    with _standing(run, run.domain):
+    with noted(run), standing(run, run.domain):
         pass
     fsync_file(Path(step.path))
 

@@ -35,12 +35,14 @@ _MEMORY = "the memory of the snapshot"
 
 
 class RefusedError(Exception):
-    """A plan that cannot be made, and why. Never leaves the planners."""
+    """A plan that cannot be made, and why. Never leaves the planners. ``needs_bytes``: more than are free."""
 
-    def __init__(self, reason: str, advice: str = "") -> None:
+    def __init__(self, reason: str, advice: str = "", *, needs_bytes: int = 0, free_bytes: int = 0) -> None:
         super().__init__(reason)
         self.reason = clean_line(reason, 1000)
         self.advice = clean_line(advice, 500)
+        self.needs_bytes = needs_bytes
+        self.free_bytes = free_bytes
 
 
 def planned(env: Environment, title: str, plan: Callable[[], st.Plan]) -> st.Plan:
@@ -48,7 +50,15 @@ def planned(env: Environment, title: str, plan: Callable[[], st.Plan]) -> st.Pla
     try:
         return plan()
     except RefusedError as refusal:
-        return st.Plan(OperationPlan(env.key, title, refused=refusal.reason, advice=refusal.advice))
+        shown = OperationPlan(
+            env.key,
+            title,
+            needs_bytes=refusal.needs_bytes,
+            free_bytes=refusal.free_bytes,
+            refused=refusal.reason,
+            advice=refusal.advice,
+        )
+        return st.Plan(shown)
     except GuivmError as error:  # a definition that cannot be read
         return st.Plan(OperationPlan(env.key, title, refused=error.summary, advice=error.advice))
 
@@ -349,6 +359,8 @@ class Draft:
                     f"About {size_in_words(max(space.most, space.least))} more would be needed, "
                     f"but only {size_in_words(left)} are free.",
                     "Free some space on that disk first.",
+                    needs_bytes=max(space.most, space.least),
+                    free_bytes=left,
                 )
             if space.most > left:
                 self.warnings.append(

@@ -18,9 +18,10 @@ from guivm.engine.context import HandlerContext
 from guivm.engine.jobs import JobProgress
 from guivm.engine.snapshots import journal, steps, store
 from guivm.engine.snapshots.doing import FAILED, do, mend, remove_made
-from guivm.engine.snapshots.doing_libvirt import end_live_pull, end_save, has_switched, run_memory_back
+from guivm.engine.snapshots.doing_libvirt import end_live_pull, end_save, has_switched, let_go_on, run_memory_back
 from guivm.engine.snapshots.graph import Graph
 from guivm.engine.snapshots.journal import Entry, Journal
+from guivm.engine.snapshots.live_copy import end_live_copy
 from guivm.engine.snapshots.preflight import require_possible
 from guivm.engine.snapshots.run import Run, Share
 from guivm.engine.snapshots.steps import Plan, Step, made_by
@@ -38,11 +39,13 @@ def held(context: HandlerContext, key: VmKey, vm_name: str) -> Iterator[Path]:
 
     Raises InUseError when somebody else works on it; what :func:`recovering.settle` raises.
     """
+    from guivm.engine.cloning.disposable import forget_run
     from guivm.engine.snapshots import recovering
 
     folder = store.folder_of(context.images_dir, key.uuid)
     with journal.locked(folder, vm_name):
         recovering.settle(context, key, folder)
+        forget_run(context, key.uuid)
         yield folder
 
 
@@ -50,7 +53,8 @@ def perform(context: HandlerContext, key: VmKey, folder: Path, vm_name: str, pla
     """Carry out a plan whose files are :func:`held`. Raises GuivmError; then all is as before, unless it says that the
     operation is only not finished, or what about it went wrong."""
     if plan.shown.refused:
-        raise InUseError(plan.shown.refused, advice=plan.shown.advice)
+        kind = NoSpaceError if plan.shown.needs_bytes > plan.shown.free_bytes else InUseError
+        raise kind(plan.shown.refused, advice=plan.shown.advice)
     require_possible(plan)
     run = Run(context, key, folder)
     notes = Journal.begin(folder, Entry(plan.shown.title, vm_name, plan.prepare, plan.finish, plan.undo))
@@ -137,6 +141,7 @@ def take_back(run: Run, notes: Journal, failure: GuivmError | None = None) -> No
     """Undo *prepare*. What cannot be undone is told in ``failure``, or raised without one; the journal stays then."""
     entry = notes.entry
     try:
+        let_go_on(run, notes)
         _end_what_goes_on(run, entry)
         for step in entry.undo:
             if isinstance(step, steps.RunMemory):
@@ -161,6 +166,7 @@ def _end_what_goes_on(run: Run, entry: Entry) -> None:
     if isinstance(step, steps.SaveMemory):
         end_save(run)
     end_live_pull(run, step)
+    end_live_copy(run, step)
     mend(step)
 
 
@@ -255,6 +261,8 @@ def describe(step: Step) -> str:
             return "Copying the firmware's state"
         case steps.ConvertImage():
             return "Copying a disk"
+        case steps.LiveCopy():
+            return "Copying the disks as they were"
         case steps.Pull() | steps.LivePull() | steps.Merge():
             return "Merging images"
         case steps.SaveMemory():

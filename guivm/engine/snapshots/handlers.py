@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from guivm.engine import hosts
 from guivm.engine.context import HandlerContext
@@ -23,7 +24,8 @@ from guivm.engine.requests import (
     TakeSnapshot,
     UndoRestore,
 )
-from guivm.engine.snapshots import branches, internal, pictures, policy, policy_timers, store
+from guivm.engine.snapshots import branches, pictures, policy, policy_timers, standing, store
+from guivm.engine.snapshots.inside import doing, plans, reading
 from guivm.engine.snapshots.situation import Situation, read_situation
 from guivm.engine.snapshots.values import (
     OperationPlan,
@@ -45,9 +47,11 @@ _FOREIGN = "Its snapshots were made by another tool and are files of their own."
 def read_snapshots(context: HandlerContext, request: ReadSnapshots) -> SnapshotTree:
     """Handler of ReadSnapshots."""
     seen = read_situation(context, request.key)
-    if seen.mode is SnapshotMode.BRANCH:
-        return branches.tree(context, seen)
-    return internal.tree(context, seen)
+    read = branches.tree if seen.mode is SnapshotMode.BRANCH else reading.tree
+    tree = read(context, seen)
+    if not context.host.is_local:
+        return tree
+    return replace(tree, based_on=standing.based_on(seen), needed_by=standing.needed_by(context, seen))
 
 
 def read_picture(context: HandlerContext, request: ReadSnapshotPicture) -> Screenshot | None:
@@ -70,7 +74,7 @@ def take_snapshot(context: HandlerContext, request: TakeSnapshot) -> TakenSnapsh
             quiesce=request.quiesce,
             scheduled=request.scheduled,
         )
-    return internal.take(context, request.key, title, notes, memory=request.memory, scheduled=request.scheduled)
+    return doing.take(context, request.key, title, notes, memory=request.memory, scheduled=request.scheduled)
 
 
 def restore_snapshot(context: HandlerContext, request: RestoreSnapshot) -> RestoredSnapshot:
@@ -79,7 +83,7 @@ def restore_snapshot(context: HandlerContext, request: RestoreSnapshot) -> Resto
     seen = read_situation(context, request.key)
     if _mode_to_change(seen) is SnapshotMode.BRANCH:
         return branches.restore(context, request.key, request.snapshot, keep)
-    return internal.restore(context, request.key, request.snapshot, keep)
+    return doing.restore(context, request.key, request.snapshot, keep)
 
 
 def undo_restore(context: HandlerContext, request: UndoRestore) -> None:
@@ -88,7 +92,7 @@ def undo_restore(context: HandlerContext, request: UndoRestore) -> None:
     if _mode_to_change(seen) is SnapshotMode.BRANCH:
         branches.undo(context, request.key)
     else:
-        internal.undo(context, request.key)
+        doing.undo(context, request.key)
 
 
 def delete_snapshots(context: HandlerContext, request: DeleteSnapshots) -> None:
@@ -99,7 +103,7 @@ def delete_snapshots(context: HandlerContext, request: DeleteSnapshots) -> None:
     if _mode_to_change(seen) is SnapshotMode.BRANCH:
         branches.delete(context, request.key, request.snapshots, children=request.children)
     else:
-        internal.delete(context, request.key, request.snapshots, children=request.children)
+        doing.delete(context, request.key, request.snapshots, children=request.children)
 
 
 def edit_snapshot(context: HandlerContext, request: EditSnapshot) -> None:
@@ -110,7 +114,7 @@ def edit_snapshot(context: HandlerContext, request: EditSnapshot) -> None:
     if seen.mode is SnapshotMode.BRANCH:
         branches.edit(context, request.key, request.snapshot, title, notes)
     else:
-        internal.edit(context, request.key, request.snapshot, title, notes)
+        doing.edit(context, request.key, request.snapshot, title, notes)
 
 
 def read_policy(context: HandlerContext, request: ReadSnapshotPolicy) -> SnapshotPolicy | None:
@@ -128,7 +132,7 @@ def set_policy(context: HandlerContext, request: SetSnapshotPolicy) -> None:
     if shown.refused:
         raise UnsupportedError(shown.refused, advice=shown.advice)
     units = policy.unit_texts(request.key, seen.name, request.policy, policy_timers.caller())
-    policy_timers.install(request.key.uuid, units)
+    policy_timers.install(request.key, units)
 
 
 def plan_operation(context: HandlerContext, request: PlanOperation) -> OperationPlan:
@@ -156,7 +160,7 @@ def _planned(context: HandlerContext, request: PlanOperation) -> OperationPlan:
         case TakeSnapshot() | RestoreSnapshot() | UndoRestore() | DeleteSnapshots():
             if _mode_to_change(seen) is SnapshotMode.BRANCH:
                 return branches.plan(context, seen, request.operation)
-            return internal.plan(context, seen, request.operation)
+            return plans.plan(context, seen, request.operation)
         case SetSnapshotPolicy():
             return _planned_policy(context, seen, request.operation)
     raise TypeError(type(request.operation).__name__)
@@ -171,12 +175,13 @@ def _planned_policy(context: HandlerContext, seen: Situation, request: SetSnapsh
     mode = _mode_to_change(seen)
     inside = mode is SnapshotMode.INTERNAL
     take = TakeSnapshot(seen.key, "Scheduled", memory=inside, scheduled=True)
-    one = internal.plan(context, seen, take) if inside else branches.plan(context, seen, take)
+    one = plans.plan(context, seen, take) if inside else branches.plan(context, seen, take)
     earlier = read_snapshots(context, ReadSnapshots(seen.key)).snapshots
     sizes = [each.size_bytes or 0 for each in earlier if each.scheduled and each.parent is not None]
-    memory = internal.memory_bytes(seen) if inside and seen.platform.is_qemu else 0
-    files = tuple((os.fspath(path), path.exists()) for path in policy_timers.paths(seen.key.uuid))
-    outlook = policy.Outlook(one, mode, max(one.needs_bytes, memory, *sizes, 0), files)
+    memory = plans.memory_bytes(seen) if inside and seen.platform.is_qemu else 0
+    files = tuple((os.fspath(path), path.exists()) for path in policy_timers.paths(seen.key))
+    old = tuple(os.fspath(path) for path in policy_timers.old_paths(seen.key))
+    outlook = policy.Outlook(one, mode, max(one.needs_bytes, memory, *sizes, 0), files, old)
     return policy.plan_policy(seen.name, request.policy, outlook)
 
 

@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from guivm.engine.context import HandlerContext
+from guivm.engine.images import free_bytes
 from guivm.engine.snapshots.reading import read_image
 from guivm.engine.snapshots.steps import LivePull
 from guivm.engine.types import VmKey
-from guivm.errors import CancelledError, InUseError, OperationError
+from guivm.errors import CancelledError, InUseError, NoSpaceError, OperationError
 
 if TYPE_CHECKING:
     import libvirt
 
 _LOOK_S = 0.25
+_TIGHT_BYTES = 2 << 20  # QEMU copies in pieces; less than one may be left when there was no room for the next
 
 
 def live_pull(context: HandlerContext, key: VmKey, step: LivePull, share: Callable[[float], None]) -> None:
     """Until the image stands on ``step.backing``. A job of that kind already under way is adopted.
 
     The image reads the same at every moment; cancelled or failed, what was copied stays in it and does no harm.
-    Raises libvirtError, CancelledError, OperationError.
+    Raises libvirtError, CancelledError, NoSpaceError, OperationError.
     """
     import libvirt
 
@@ -64,7 +67,10 @@ def live_pull(context: HandlerContext, key: VmKey, step: LivePull, share: Callab
     if read_image(step.path, "qcow2").backing != step.backing:
         if aborted:
             raise CancelledError("Cancelled.")
-        raise OperationError("QEMU did not merge the images.", advice="Nothing is lost: try again.")
+        failed = "QEMU did not merge the images."  # libvirt does not tell why
+        if free_bytes(Path(step.path).parent) < _TIGHT_BYTES:
+            raise NoSpaceError(failed, advice="The disk is full: free some space, then try again. Nothing is lost.")
+        raise OperationError(failed, advice="Nothing is lost: try again.")
 
 
 def pull_under_way(domain: libvirt.virDomain, target: str) -> bool:

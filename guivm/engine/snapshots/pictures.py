@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-WIDTH, HEIGHT = 640, 480
-"""Largest size kept, in pixels: enough for the details and for a timeline on a screen with twice the resolution."""
+WIDTH, HEIGHT = 800, 600
+"""Largest size kept, in pixels: enough for the details and for a timeline on a screen with twice the resolution. A text
+screen (720 × 400) stays as it is: sharper, smaller as PNG, and sooner done."""
 
 _MAX_FILE_BYTES = 4 << 20
 _MAX_PIXELS = 64 << 20
@@ -55,7 +56,7 @@ def shrunk(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data), formats=("PNG", "PPM")) as image:
         if image.width * image.height > _MAX_PIXELS:
             raise ValueError("the picture is too large")
-        return _png(image.convert("RGB"))
+        return _png(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _png(image: Image) -> bytes:

@@ -9,6 +9,7 @@ Format: systemd.unit(5) ("X-" sections, specifiers), systemd.timer(5), and syste
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 from guivm.engine.snapshots.values import (
@@ -29,6 +30,7 @@ MAX_EVERY_HOURS = 24 * 366
 MAX_KEEP = 30  # twice as many images above one another are possible in the worst case, see images.MAX_CHAIN
 
 _SECTION = "[X-Guivm]"
+_HOST_DIGITS = 8
 _HOUR_S = 3600
 _SLACK_S = _HOUR_S / 2  # ticks are an hour apart, and never exactly
 
@@ -95,8 +97,14 @@ class Units:
     timer: str
 
 
-def unit_name(uuid: str, kind: str) -> str:
-    """File name of the VM's unit; ``kind``: "service" or "timer"."""
+def unit_name(key: VmKey, kind: str) -> str:
+    """File name of the VM's unit; ``kind``: "service" or "timer". Two hosts may have a VM of the same UUID."""
+    host = hashlib.sha256(key.host.encode("utf-8", "surrogateescape")).hexdigest()[:_HOST_DIGITS]
+    return f"guivm-snapshot-{key.uuid}-{host}.{kind}"
+
+
+def old_unit_name(uuid: str, kind: str) -> str:
+    """What it was called when the host was not in it."""
     return f"guivm-snapshot-{uuid}.{kind}"
 
 
@@ -204,12 +212,14 @@ def _quoted(word: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What is known when a policy is set. ``one``: the plan of a snapshot as the policy would take it now.
-    ``one_bytes``: what one takes up, by what is known. ``files``: the units' paths, and whether they are there."""
+    ``one_bytes``: what one takes up, by what is known. ``files``: the units' paths, and whether they are there.
+    ``replaced``: units of an older name, which go."""
 
     one: OperationPlan
     mode: SnapshotMode
     one_bytes: int
     files: tuple[tuple[str, bool], ...]
+    replaced: tuple[str, ...] = ()
 
 
 def plan_policy(vm_name: str, policy: SnapshotPolicy, outlook: Outlook) -> OperationPlan:
@@ -228,6 +238,7 @@ def plan_policy(vm_name: str, policy: SnapshotPolicy, outlook: Outlook) -> Opera
         pauses_guest=False,
         steps=(
             "systemd looks once an hour whether a snapshot is due, whether the window is open or not.",
+            *(f"“{clean_line(path, 4096)}”, of an older name, is removed." for path in outlook.replaced),
             f"Of the snapshots taken so, those beyond the last {policy.keep} are deleted,"
             " unless they were renamed or another virtual machine needs them.",
         ),

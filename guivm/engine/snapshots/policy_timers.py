@@ -11,7 +11,7 @@ import sysconfig
 from pathlib import Path
 
 from guivm.engine.files import fsync_directory, make_private_folder
-from guivm.engine.snapshots.policy import Caller, Units, read_timer, unit_name
+from guivm.engine.snapshots.policy import Caller, Units, old_unit_name, read_timer, unit_name
 from guivm.engine.snapshots.values import SnapshotPolicy
 from guivm.engine.types import VmKey
 from guivm.errors import GuivmError, OperationError, UnsupportedError
@@ -31,9 +31,18 @@ def folder() -> Path:
     return Path(platformdirs.user_config_dir()) / "systemd" / "user"
 
 
-def paths(uuid: str) -> tuple[Path, Path]:
+def paths(key: VmKey) -> tuple[Path, Path]:
     """Of the service and the timer."""
-    return folder() / unit_name(uuid, "service"), folder() / unit_name(uuid, "timer")
+    return folder() / unit_name(key, "service"), folder() / unit_name(key, "timer")
+
+
+def old_paths(key: VmKey) -> tuple[Path, ...]:
+    """Units of this VM that bear a name without its host; they count until :func:`install` replaces them."""
+    files = _old(key)
+    with contextlib.suppress(OSError, ValueError):
+        if _read(files[1], key) is not None:
+            return tuple(path for path in files if os.path.lexists(path))
+    return ()
 
 
 def caller() -> Caller:
@@ -52,17 +61,18 @@ def caller() -> Caller:
 
 def load(key: VmKey) -> SnapshotPolicy | None:
     """The VM's policy; None: it has none, or the timer was disabled by hand. Raises OperationError."""
-    _, timer = paths(key.uuid)
-    if not os.path.lexists(_link(timer)):
-        return None
-    try:
-        return _read(timer, key)
-    except (OSError, ValueError) as error:
-        raise OperationError(
-            "The timer that takes its snapshots cannot be understood.",
-            advice=f"Look at “{timer}”, or end the policy.",
-            details=str(error),
-        ) from error
+    for _, timer in (paths(key), _old(key)):
+        try:
+            found = _read(timer, key) if os.path.lexists(_link(timer)) else None
+        except (OSError, ValueError) as error:
+            raise OperationError(
+                "The timer that takes its snapshots cannot be understood.",
+                advice=f"Look at “{timer}”, or end the policy.",
+                details=str(error),
+            ) from error
+        if found is not None:
+            return found
+    return None
 
 
 def why_not_here() -> str:
@@ -73,12 +83,12 @@ def why_not_here() -> str:
     return "There is no systemd of your own here that could call guivm."
 
 
-def install(uuid: str, units: Units) -> None:
+def install(key: VmKey, units: Units) -> None:
     """Write the units and start the timer. Raises GuivmError; then all is as before."""
     why = why_not_here()
     if why:
         raise UnsupportedError(why, advice="Log in to a session that systemd manages.")
-    service, timer = paths(uuid)
+    service, timer = paths(key)
     try:
         make_private_folder(folder())
         before = {path: _present(path) for path in (service, timer)}
@@ -94,6 +104,11 @@ def install(uuid: str, units: Units) -> None:
             raise
     except OSError as error:
         raise OperationError("The timer could not be written.", details=str(error)) from error
+    if old_paths(key):
+        try:
+            _remove(_old(key), key)
+        except GuivmError as error:  # it would only ask again what the new one asks
+            _log.warning("the old timer of %s could not be removed: %s %s", key.uuid, error, error.details)
 
 
 def remove(key: VmKey) -> None:
@@ -101,7 +116,13 @@ def remove(key: VmKey) -> None:
 
     What systemd has begun by it goes on. A timer for another host's VM of the same UUID stays.
     """
-    service, timer = paths(key.uuid)
+    for units in (paths(key), _old(key)):
+        _remove(units, key)
+
+
+def _remove(units: tuple[Path, Path], key: VmKey) -> None:
+    """Raises GuivmError."""
+    service, timer = units
     files = (_link(timer), timer, service)
     if not any(os.path.lexists(path) for path in files):
         return
@@ -123,13 +144,17 @@ def remove(key: VmKey) -> None:
 def drop(key: VmKey) -> None:
     """With a VM that is gone for good. Nobody waits for it: a failure is only logged."""
     try:
-        _, timer = paths(key.uuid)
-        if os.path.lexists(timer) and _read(timer, key) is not None:
-            remove(key)
+        for units in (paths(key), _old(key)):
+            if os.path.lexists(units[1]) and _read(units[1], key) is not None:
+                _remove(units, key)
     except (OSError, ValueError) as error:
         _log.warning("the timer of %s is not understood and stays: %s", key.uuid, error)
     except GuivmError as error:
         _log.warning("the timer of %s could not be removed: %s %s", key.uuid, error, error.details)
+
+
+def _old(key: VmKey) -> tuple[Path, Path]:
+    return folder() / old_unit_name(key.uuid, "service"), folder() / old_unit_name(key.uuid, "timer")
 
 
 def _link(timer: Path) -> Path:

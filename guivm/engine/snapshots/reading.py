@@ -216,12 +216,12 @@ def _add_tree(found: _Collected, uuid: str, name: str, tree: BranchTree) -> None
         found.holders.append(snapshot.holder(uuid, name))
         new = [disk.path for disk in snapshot.disks if disk.path not in found.images]
         # To read the definitions of a thousand snapshots takes long; what is called as our overlays are is none.
-        formats = {} if all(is_overlay_name(path) for path in new) else _formats(snapshot)
+        formats = {} if all(is_overlay_name(path) for path in new) else declared_formats(snapshot)
         for disk in snapshot.disks:
             found.add_chain(disk.path, name, formats.get(disk.path, ""))
 
 
-def _formats(snapshot: BranchSnapshot) -> dict[str, str]:
+def declared_formats(snapshot: BranchSnapshot) -> dict[str, str]:
     """What its definition takes its images for, by path. Nothing of a definition that cannot be read: such a snapshot
     cannot be restored."""
     if "raw" not in snapshot.definition:

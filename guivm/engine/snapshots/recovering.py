@@ -26,7 +26,7 @@ def settle(context: HandlerContext, key: VmKey, folder: Path) -> None:
     run = Run(context, key, folder, notes)
     try:
         await_decided(run)
-        let_go_on(run, notes.entry)
+        let_go_on(run, notes)
         if not notes.entry.is_decided and has_switched(run, notes.entry):
             notes.decide()
         if notes.entry.is_decided:

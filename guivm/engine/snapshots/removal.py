@@ -13,6 +13,7 @@ from guivm.engine.context import HandlerContext
 from guivm.engine.references import collect_references
 from guivm.engine.snapshots import journal, policy_timers, store
 from guivm.engine.snapshots.executing import held
+from guivm.engine.snapshots.inside import hidden
 from guivm.engine.types import VmKey
 from guivm.errors import InUseError
 
@@ -88,7 +89,7 @@ def forget(context: HandlerContext, uuid: str) -> None:
         for path in folder.iterdir():
             if path.suffix == _TPM_SUFFIX and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name == journal.LOCK_NAME or path.suffix == ".png":
+            elif path.name in (journal.LOCK_NAME, hidden.NAME) or path.suffix == ".png":
                 path.unlink()
         folder.rmdir()
 

@@ -22,7 +22,8 @@ Share = Callable[[float], None]
 @dataclass(slots=True)
 class Run:
     """``paused_s``: how long the guest stood still because of it. ``spared``: files that were found where new ones were
-    to be made: somebody else's. ``can_cancel``: all can still be taken back."""
+    to be made: somebody else's. ``can_cancel``: all can still be taken back. ``remarks``: what went otherwise than
+    planned, in sentences."""
 
     context: HandlerContext
     key: VmKey
@@ -31,6 +32,7 @@ class Run:
     paused_s: float = 0.0
     can_cancel: bool = True
     spared: set[str] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
     _stopped_at: float | None = field(default=None)
 
     @property

@@ -69,6 +69,9 @@ class _State:
                 self._write_tree(self.known.trees.get(document) or BranchTree.from_json(document))
             case st.LiveOverlays(disks=disks):
                 self._live_overlays(dict(disks))
+            case st.LiveCopy(disks=disks, sources=sources):
+                for (_, path), source in zip(disks, sources, strict=True):
+                    self._convert(st.ConvertImage(source, self.images[source].format, path, "qcow2"))
             case (
                 st.CopyFile() | st.Freeze() | st.Thaw() | st.SaveMemory() | st.RunMemory() | st.StopVm() | st.StartVm()
             ):

@@ -19,8 +19,10 @@ from guivm.text import clean_line
 
 def require_startable(context: HandlerContext, key: VmKey) -> None:
     """What :func:`refuse_unstartable` raises. What was cut short is settled first."""
+    from guivm.engine.cloning.disposable import has_run
+
     folder = store.folder_of(context.images_dir, key.uuid)
-    if (folder / journal.JOURNAL_NAME).exists():
+    if (folder / journal.JOURNAL_NAME).exists() or has_run(context, key.uuid):
         with held(context, key, clean_line(str(context.domain(key).name()))):
             pass
     refuse_unstartable(context, key)

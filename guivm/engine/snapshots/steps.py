@@ -41,6 +41,7 @@ class ConvertImage:
     target_format: str
     snapshot: str = ""  # of an internal snapshot in ``source``
     virtual_bytes: int = 0
+    in_use: bool = False  # a running VM writes to ``source``, but not to what ``snapshot`` reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,22 @@ class LiveOverlays:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveCopy:
+    """Copies of a running VM's drives as they are at one moment, while the guest goes on (``virDomainBackupBegin``).
+
+    ``disks``: (target, new path): always qcow2, for QEMU makes zeros of the holes in a raw image. ``sources``: their
+    images, in the same order. ``copies``: (source, target) of files and folders to be copied at that moment (NVRAM, TPM
+    state). ``quiesce``: with the file systems at rest, when the guest's agent answers.
+    """
+
+    disks: tuple[tuple[str, str], ...]
+    sources: tuple[str, ...]
+    copies: tuple[tuple[str, str], ...] = ()
+    quiesce: bool = False
+    paused: bool = False  # it was before: then it is not let go on afterwards
+
+
+@dataclass(frozen=True, slots=True)
 class LivePull:
     """As :class:`Pull`, by the running VM's QEMU (``virDomainBlockRebase``).
 
@@ -202,6 +219,7 @@ Step = (
     | SaveMemory
     | RunMemory
     | LiveOverlays
+    | LiveCopy
     | LivePull
     | StopVm
     | StartVm
@@ -235,7 +253,7 @@ def made_by(steps: tuple[Step, ...]) -> tuple[str, ...]:
         match step:
             case MakeOverlay(path=path) | SaveMemory(path=path) | CopyFile(target=path) | ConvertImage(target=path):
                 found.append(path)
-            case LiveOverlays(disks=disks, copies=copies):
+            case LiveOverlays(disks=disks, copies=copies) | LiveCopy(disks=disks, copies=copies):
                 found.extend(path for _, path in (*disks, *copies))
             case _:
                 pass

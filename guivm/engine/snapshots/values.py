@@ -35,7 +35,7 @@ class SnapshotInfo:
     has_memory: bool
     vm_state: VmState  # at that moment
     mode: SnapshotMode
-    size_bytes: int | None = None  # what it holds on disk beyond its parent; None: not known
+    size_bytes: int | None = None  # what it alone holds on disk; None: not known
     pause_s: float | None = None  # how long the guest stood still while it was taken
     has_picture: bool = False
     scheduled: bool = False  # taken by the VM's policy, and given no title or notes by a person since
@@ -65,6 +65,7 @@ class SnapshotTree:
     problems: tuple[str, ...] = ()
     is_template: bool = False
     needed_by: tuple[str, ...] = ()  # names of the VMs (linked clones) that need this one's images
+    based_on: tuple[str, ...] | None = None  # images of others that its own read from; None: not known
 
 
 class FileAction(enum.Enum):

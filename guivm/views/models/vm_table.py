@@ -383,7 +383,9 @@ def _changed_columns(old: VmInfo, new: VmInfo) -> list[Column]:
     columns: list[Column] = []
     if old.name != new.name:
         columns.append(Column.NAME)
-    if (old.state, old.is_template, old.is_disposable) != (new.state, new.is_template, new.is_disposable):
+    if (old.state, old.is_template, old.is_disposable, old.identity) != (
+        *(new.state, new.is_template, new.is_disposable, new.identity),
+    ):
         columns.append(Column.STATE)
     if old.vcpus != new.vcpus:
         columns.append(Column.CPUS)

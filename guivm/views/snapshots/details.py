@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -40,7 +42,14 @@ from guivm.views.theme import GRID
 
 _WIDEST = 44 * GRID
 _COMPACT = 22 * GRID
+_LEAST_PICTURE = 12 * GRID  # high
+_PICTURE_SHARE = 0.25  # of the height there is: title, facts and notes shall be seen without scrolling
 _NOTES_LIMIT = 64 * 1024  # bytes
+
+
+def _kept_reason(info: SnapshotInfo) -> str:
+    """Which of several cannot be deleted, and why."""
+    return f"{quoted(info.title)}: {info.cannot_delete}"
 
 
 class TitleLine(QWidget):
@@ -212,10 +221,13 @@ class SnapshotDetails(QScrollArea):
         self.restore_reason = self._reason("snapshot-cannot-restore", content)
         self.delete_reason = self._reason("snapshot-cannot-delete", content)
         self.notes = NotesField(content)
-        column = QVBoxLayout(content)
-        column.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
+        self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, content)
+        self._layout.setContentsMargins(2 * GRID, 2 * GRID, 2 * GRID, 2 * GRID)
+        self._layout.setSpacing(GRID + 4)
+        column = QVBoxLayout()
         column.setSpacing(GRID + 4)
-        column.addWidget(self.picture)
+        self._layout.addWidget(self.picture)
+        self._layout.addLayout(column, 1)
         column.addWidget(self.title)
         column.addWidget(self.text)
         column.addLayout(self._facts)
@@ -272,6 +284,7 @@ class SnapshotDetails(QScrollArea):
         self._leave(self.tr("{n} snapshots").format(n=formats.number(len(infos))))
         known = [info.size_bytes for info in infos if info.size_bytes is not None]
         self._tell(self.size_fact, formats.size(sum(known)) if known else "")
+        self._refuse(self.delete_reason, next((_kept_reason(info) for info in infos if info.cannot_delete), ""))
         self._say(self.tr("Delete takes all that are selected; the rest is for one alone."))
         self.picture.show_word("copy", "")
 
@@ -282,9 +295,16 @@ class SnapshotDetails(QScrollArea):
             self._tell(self.taken, f"{exact} ({age.text})" if age.due_s is not None else exact)
 
     def set_compact(self, compact: bool) -> None:
-        """True where it stands below the tree and has little height: the picture is small."""
+        """True where it stands below the tree and has little height: the picture is small, and beside the rest."""
         widest = _COMPACT if compact else _WIDEST
         self.picture.setMaximumSize(widest, widest * 10 // 16)
+        beside, above = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        self._layout.setDirection(beside if compact else above)
+        self._layout.setAlignment(self.picture, Qt.AlignmentFlag.AlignTop if compact else Qt.AlignmentFlag(0))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.picture.set_tallest(max(_LEAST_PICTURE, int(self.viewport().height() * _PICTURE_SHARE)))
+        super().resizeEvent(event)
 
     def set_picture_shown(self, shown: bool) -> None:
         """False where the picture stands large beside it."""

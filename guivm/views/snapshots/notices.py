@@ -92,6 +92,14 @@ class SnapshotNotices(QWidget):
             text = self.tr("This is a template: it can be cloned, and neither started nor changed.")
             actions = ((Verb.CLONE, self.tr("Clone…")), (Verb.TEMPLATE, self.tr("Convert Back…")))
             found.append(Notice("template", Mood.NEWS, text, actions=actions))
+        if tree.based_on:
+            names = ", ".join(quoted(path.rpartition("/")[2]) for path in tree.based_on[:_SHOWN_NAMES])
+            text = self.tr(
+                "It is a linked clone. It reads from images of others, which must stay as they are: {names}."
+            )
+            paths = "\n".join(clean_line(path, 500) for path in tree.based_on)
+            detach = ((Verb.DETACH, self.tr("Detach…")),)
+            found.append(Notice("based-on", Mood.NEWS, text.format(names=names), paths, detach))
         if tree.needed_by:
             names = ", ".join(quoted(name) for name in tree.needed_by[:_SHOWN_NAMES])
             rest = len(tree.needed_by) - _SHOWN_NAMES

@@ -49,6 +49,7 @@ class SnapshotsPage(QWidget):
         self._stale = True  # must be read when it is next to be seen
         self._again = False  # something happened while it was being read
         self._wanted: Verb | None = None  # to be wished when the tree is there
+        self._wants_focus = False  # as soon as there is something that can have it
         self.model = SnapshotTreeModel(self)
         self.pictures = SnapshotPictures(bridge, self)
         self.notices = SnapshotNotices(self)
@@ -163,9 +164,9 @@ class SnapshotsPage(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """Read the tree again, now or when it is next to be seen."""
+        """Read the tree again, now, when it is next to be seen, or when the job that changes it has ended."""
         vm = self._vm
-        if vm is None or not self.isVisible():
+        if vm is None or not self.isVisible() or (self.jobs.title and self.model.tree is not None):
             self._stale = True
             return
         if self._reading:
@@ -207,17 +208,20 @@ class SnapshotsPage(QWidget):
             return
         self._reading = False
         first = self.model.tree is None
-        shown = self.tree.current
+        had_focus, before = self._has_focus(), self.stack.currentWidget()
+        shown, old = self.tree.current, self.model.tree
         self.model.set_tree(tree)
         self.notices.show_tree(tree)
         self.empty.set_tree(tree)
         self.stack.setCurrentWidget(self._splitter if tree.snapshots else self.empty)
         if first or not self.model.index_of(shown).isValid():
-            shown = None if first else tree.current
-            self.tree.choose(shown)
+            self.tree.choose(None if old is None else _nearest(old, tree, shown))
         self.timeline.choose(self.tree.current)
         self._show_details()
         self._update_buttons()
+        lost_focus = had_focus and not (self._has_focus() and self.stack.currentWidget() is before)
+        if self._wants_focus or lost_focus:
+            self.take_focus()
         self._go_on()
         wanted, self._wanted = self._wanted, None
         if wanted is not None:
@@ -233,7 +237,8 @@ class SnapshotsPage(QWidget):
             self.stack.setCurrentWidget(self.failed)
         else:
             self._stale = True
-            self._bridge.report(error)
+            if not self.jobs.title:  # else it is read again when the job, which was in its way, has ended
+                self._bridge.report(error)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -248,6 +253,7 @@ class SnapshotsPage(QWidget):
 
     def hideEvent(self, event: QHideEvent) -> None:
         if not event.spontaneous():
+            self._wants_focus = False
             self.details.notes.commit()
         super().hideEvent(event)
 
@@ -271,7 +277,7 @@ class SnapshotsPage(QWidget):
     def wish_when_read(self, verb: Verb) -> None:
         """From a menu: as soon as the tree is there, for what is selected, or the snapshot that the VM goes back to."""
         tree = self.model.tree
-        if tree is None or self._stale or self._reading:
+        if tree is None or ((self._stale or self._reading) and not self.jobs.title):
             self._wanted = verb
             if not self._reading:
                 self.reload()
@@ -352,6 +358,18 @@ class SnapshotsPage(QWidget):
         self._take_focus()
         self.timeline.choose(self.tree.current)
 
+    def take_focus(self) -> None:
+        """Somebody comes by the keyboard: to the tree or the timeline, or the button of the first snapshot."""
+        self._wants_focus = self.model.tree is None
+        if self.stack.currentWidget() is self.empty:
+            self.empty.take.setFocus(Qt.FocusReason.OtherFocusReason)
+        elif not self._wants_focus:
+            self._take_focus()
+
+    def _has_focus(self) -> bool:
+        focused: QWidget | None = self.window().focusWidget()
+        return focused is not None and self.isAncestorOf(focused)
+
     def _take_focus(self) -> None:
         shown = self.timeline.strip if self._views.currentWidget() is self.timeline else self.tree
         shown.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -389,9 +407,13 @@ class SnapshotsPage(QWidget):
 
     @Slot()
     def _update_buttons(self) -> None:
+        had_focus = self._has_focus()
         self.toolbar.update_for(self._vm, self.model.tree, self.chosen, busy=self.jobs.title)
         self.toolbar.view.setEnabled(self.stack.currentWidget() is self._splitter)
         self.empty.set_reason(self.toolbar.reason(Verb.TAKE))
+        if had_focus and not self._has_focus():  # of a button that cannot be pressed now: it went anywhere
+            shown = self.stack.currentWidget() is self._splitter
+            self._take_focus() if shown else self.toolbar.help.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -401,3 +423,12 @@ class SnapshotsPage(QWidget):
             self._splitter.setOrientation(orientation)
             self.details.set_compact(not wide)
             self._splitter.setSizes([100 * GRID, _DETAILS] if wide else [self.height() // 2, self.height() // 2])
+
+
+def _nearest(old: SnapshotTree, new: SnapshotTree, gone: SnapshotId | None) -> SnapshotId | None:
+    """What stands in for a snapshot that is there no more: the nearest above it that is; else the current state."""
+    parents = {info.id: info.parent for info in old.snapshots}
+    alive = {info.id for info in new.snapshots}
+    while gone is not None and gone not in alive:
+        gone = parents.get(gone)
+    return gone

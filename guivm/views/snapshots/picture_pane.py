@@ -27,7 +27,10 @@ def paint_picture(painter: QPainter, place: QRect, image: QImage, tokens: Tokens
 
 
 class PicturePane(QWidget):
-    """16:10, as wide as there is room, or (``fills``) as large as its place."""
+    """16:10, as wide as there is room, or (``fills``) as large as its place.
+
+    Higher than :meth:`set_tallest` says it never is: then there is ground at both sides.
+    """
 
     def __init__(self, name: str, parent: QWidget, *, fills: bool = False) -> None:
         super().__init__(parent)
@@ -36,6 +39,7 @@ class PicturePane(QWidget):
         self._icon = ""
         self._word = ""
         self._fills = fills
+        self._tallest = 1 << 15
         vertical = QSizePolicy.Policy.Expanding if fills else QSizePolicy.Policy.Preferred
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, vertical)
         policy.setHeightForWidth(not fills)
@@ -65,10 +69,16 @@ class PicturePane(QWidget):
         return not self._fills
 
     def heightForWidth(self, width: int) -> int:
-        return width * 10 // 16
+        return min(width * 10 // 16, self._tallest)
+
+    def set_tallest(self, height: int) -> None:
+        """In pixels."""
+        if height != self._tallest:
+            self._tallest = height
+            self.updateGeometry()
 
     def sizeHint(self) -> QSize:
-        return QSize(32 * GRID, 20 * GRID)
+        return QSize(32 * GRID, min(20 * GRID, self._tallest))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(16 * GRID, 10 * GRID)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from guivm.engine.requests import PlannedOperation, PlanOperation, ReadSnapshots
@@ -116,9 +116,13 @@ class PlanDialog(VerbDialog):
         if serial != self._serial:
             return
         self.strip.clear()
+        first = self._planned is None
         self._planned = operation
         self.plan_view.show_plan(plan)
         self._judge()
+        if first and self.primary.isEnabled() and self.primary.isDefault() and self.focusWidget() is self.cancel:
+            # It went there only because the verb could not be pressed yet; Enter would cancel.
+            self.primary.setFocus(Qt.FocusReason.OtherFocusReason)
         wants, self._wants = self._wants, False
         if wants and not self.reason:
             self.submit()

@@ -70,6 +70,8 @@ class PlanFiles(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _D.DisplayRole) -> object:
         if role == _D.DisplayRole and orientation is Qt.Orientation.Horizontal and section < len(FileColumn):
             return (self.tr("What happens"), self.tr("File"), self.tr("Size"))[section]
+        if role == _D.TextAlignmentRole and section == FileColumn.SIZE:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
     def data(self, index: _Index, role: int = _D.DisplayRole) -> object:

@@ -58,6 +58,7 @@ class RestoreDialog(PlanDialog):
         self.keep.toggled.connect(self._on_edited)
         self.title.textChanged.connect(self._on_edited)
         self._follow()
+        self.keep.setFocus()
         self.begin()
 
     def operation(self) -> RestoreSnapshot | None:

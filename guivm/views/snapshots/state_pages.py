@@ -36,7 +36,7 @@ class EmptySnapshots(StatePage):
         self.text.setText(
             self.tr(
                 "A snapshot keeps the disks, and of a running VM its memory, as they are now. Take one before you try "
-                "something: whatever happens then, you can go back to it in moments, as often as you like."
+                "something: whatever happens then, you can go back to it in moments."
             )
         )
         self.take = QPushButton(self.tr("Take Snapshot…"), self)

@@ -82,7 +82,7 @@ class TakeDialog(PlanDialog):
             self.vm.key,
             self.title.text().strip(),
             self.notes.toPlainText(),
-            memory=self.memory.isEnabled() and self.memory.isChecked(),
+            memory=self.memory.isChecked(),
             quiesce=self.quiesce.isEnabled() and self.quiesce.isChecked(),
         )
 
@@ -104,11 +104,13 @@ class TakeDialog(PlanDialog):
             no_memory = self.tr("It is off: there is no memory to keep.")
         else:
             no_memory = tree.cannot_keep_memory if tree is not None else ""
-        self.memory.setEnabled(not no_memory)
-        if no_memory:
-            self.memory.setChecked(False)
+        always = tree.cannot_skip_memory if tree is not None and active and not no_memory else ""
+        self.memory.setEnabled(not no_memory and not always)
+        if no_memory or always:
+            self.memory.setChecked(not no_memory)
         self.memory_row.set_help(
             no_memory
+            or always
             or (
                 self.tr("Restored, it goes on exactly where it was.")
                 if self.memory.isChecked()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QHideEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -29,11 +29,19 @@ _WIDE_SIZE = 999 * 1024**2 - 1024**2 // 2
 _TITLE_ROOM = 16 * GRID  # for a title at the deepest level
 
 
+class _TitleEdit(QLineEdit):
+    """Keeps its keys: Enter that ends the editing must not open what was edited."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        super().keyPressEvent(event)
+        event.accept()
+
+
 class _TitleDelegate(QStyledItemDelegate):
     def createEditor(
         self, parent: QWidget, _option: QStyleOptionViewItem, _index: QModelIndex | QPersistentModelIndex
     ) -> QWidget:
-        edit = QLineEdit(parent)
+        edit = _TitleEdit(parent)
         edit.setObjectName("snapshot-title-edit")
         edit.setAccessibleName(self.tr("Title of the snapshot"))
         edit.setMaxLength(TITLE_LIMIT)

@@ -15,11 +15,12 @@ from guivm.views.actions import N
 
 TITLE_LIMIT = 80  # characters, as the engine has it
 _SHOWN = 60
+_SHORT_PAUSE_S = 0.05  # would be rounded to nothing
 _CONTEXT = "Snapshots"
 
 _MODES = {
     SnapshotMode.INTERNAL: N("Snapshots", "Inside the disk images, by libvirt"),
-    SnapshotMode.BRANCH: N("Snapshots", "As frozen images; what is written later goes to new ones on top"),
+    SnapshotMode.BRANCH: N("Snapshots", "As frozen images, by guivm"),
     SnapshotMode.FOREIGN: N("Snapshots", "In files of another tool"),
 }
 _ACTIONS = {
@@ -68,6 +69,8 @@ def pause_sentence(pause_s: float | None) -> str:
     """How long the guest stood still; empty when it is not known."""
     if pause_s is None or pause_s <= 0:
         return ""
+    if pause_s < _SHORT_PAUSE_S:
+        return _tr(N(_CONTEXT, "The guest stood still for less than {time}.")).format(time=formats.duration(0.1))
     return _tr(N(_CONTEXT, "The guest stood still for {time}.")).format(time=formats.duration(pause_s))
 
 

@@ -1,0 +1,1 @@
+"""INTERNAL mode: libvirt's snapshots inside the qcow2 images."""

@@ -85,6 +85,7 @@ def test_whatever_happens_it_is_whole_or_nothing(tmp_path: Path, kind: CloneKind
         house.require_whole_or_nothing()
         assert house.reads(house.document()) == source
         assert all(house.reads(clone) == source for clone in house.clones()), fault
+        assert all(clone.metadata.settings.identity_why for clone in house.clones()), "and it says what is still due"
         if outcome in (Outcome.NOT_REACHED, Outcome.ENDED_WELL):
             assert len(house.clones()) == 1
         assert not journal.is_there(store.folder_of(house.images, UUID))

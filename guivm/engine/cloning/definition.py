@@ -32,7 +32,8 @@ _WRITTEN_MEMORY = ("nvdimm", "virtio-pmem")
 class NewVm:
     """What the clone shall be. ``drives``: targets of those of which it gets an image of its own.
 
-    ``pull_links``: its cards are disconnected until its identity is reset.
+    ``reset_identity``: it says that its identity is due. ``identity_why``: why its agent will not see to that; empty:
+    it will. ``pull_links``: its cards are disconnected until then.
     """
 
     uuid: str
@@ -41,6 +42,7 @@ class NewVm:
     keep_macs: bool = False
     keep_serials: bool = False
     reset_identity: bool = False
+    identity_why: str = ""
     pull_links: bool = False
 
 
@@ -292,7 +294,9 @@ class _Work:
             self.remarks.append("Its arguments for QEMU were taken over as they are: look whether both can have them.")
         sysprep.plug_all(self.document)  # of a source that waits for its own identity
         if self.new.reset_identity:
-            sysprep.mark_due(self.document, self.new.name, pull_links=self.new.pull_links)
+            sysprep.mark_due(
+                self.document, self.new.name, pull_links=self.new.pull_links, by_hand=self.new.identity_why
+            )
 
 
 def _let_libvirt_choose(display: Graphics) -> None:

@@ -93,6 +93,7 @@ _NO_PROGRAMS = (
 )
 _NEEDS_AGENT = "It has no guest agent, and virt-sysprep (guestfs-tools) is not installed here."
 _WINDOWS_NEEDS_AGENT = "Sysprep is run by the guest agent, which it has not, or a network card cannot be disconnected."
+_NOT_FINISHED = "Giving its guest an identity of its own was begun and not finished."
 _LEFT = "Its guest could not renew: {}. The rest is done."
 _DONE = "Its guest was given an identity of its own."
 _WHEN_IT_ANSWERS = "Its guest gets an identity of its own when its agent answers first; restart it once after that."
@@ -149,33 +150,37 @@ def waits_for_agent(document: DomainXml) -> bool:
     return not is_windows(document) or all(nic.type != "hostdev" for nic in document.devices.interfaces)
 
 
+def why_not_by_agent(document: DomainXml) -> str:
+    """Of a VM that does not wait for its agent: what is to be said until its identity is reset."""
+    if is_windows(document):
+        return _WINDOWS_NEEDS_AGENT
+    return _NOT_FINISHED if offline.is_installed() else _NEEDS_AGENT
+
+
 # --- before the first start -------------------------------------------------------------------------------
 
 
 def reset(context: HandlerContext, key: VmKey) -> tuple[str, ...]:
     """For a clone that was just made and is off. Answers sentences on what was done and what a person has to do; that
-    is kept in its definition too, until it is done or dismissed."""
+    is in its definition too, until it is done or dismissed."""
     document = _document(context, key)
-    if is_due(document):
-        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
-    if not _images(document):
+    if not is_due(document):
         return ()
-    domain = context.domain(key)
-    sysprep.keep_host_name(domain, document.name or "clone")
+    if waits_for_agent(document):
+        return (_WINDOWS_WHEN_IT_ANSWERS if is_windows(document) else _WHEN_IT_ANSWERS,)
     try:
         _reset_before_start(context, key, document)
     except GuivmError as error:
-        sysprep.keep_failure(domain, error.summary, by_hand=True)
+        if error.summary != document.metadata.settings.identity_why:
+            sysprep.keep_failure(context.domain(key), error.summary, by_hand=True)
         return (f"{error.summary} {steps_by_hand(document)}",)
     return (_DONE,)
 
 
 def _reset_before_start(context: HandlerContext, key: VmKey, document: DomainXml) -> None:
     """Raises UnsupportedError when it cannot be, OperationError and CancelledError when it was not."""
-    if is_windows(document):
-        raise UnsupportedError(_WINDOWS_NEEDS_AGENT)
-    if not offline.is_installed():
-        raise UnsupportedError(_NEEDS_AGENT)
+    if is_windows(document) or not offline.is_installed():
+        raise UnsupportedError(why_not_by_agent(document))
     try:
         offline.reset_offline(context, host_name_for(document.name or ""), _images(document))
     except CancelledError as error:  # the clone is made, and stays

@@ -69,7 +69,8 @@ def prepare(context: HandlerContext, around: Surroundings, spec: CloneSpec, *, l
     folder = _folder(spec, source, linked=linked)
     place = Path(folder) if folder else _place_of_state(context, source)
     env = _with_folder(around.env, place)
-    resets = spec.identity is IdentityPolicy.RESET and identity.waits_for_agent(document)
+    waits = identity.waits_for_agent(document)
+    resets = spec.identity is IdentityPolicy.RESET and (waits or any(disk.written for disk in source.disks))
     new = NewVm(
         uuid=uuid,
         name=spec.name,
@@ -77,7 +78,8 @@ def prepare(context: HandlerContext, around: Surroundings, spec: CloneSpec, *, l
         keep_macs=spec.keep_macs,
         keep_serials=spec.keep_serials,
         reset_identity=resets,
-        pull_links=resets and identity.is_windows(document),
+        identity_why="" if waits else identity.why_not_by_agent(document),
+        pull_links=resets and waits and identity.is_windows(document),
     )
     made = clone_definition(xml, new, elsewhere(context))
     target = CloneTarget(

@@ -217,12 +217,16 @@ def _advice(cards: tuple[str, ...]) -> str:
 # --- documents --------------------------------------------------------------------------------------------
 
 
-def mark_due(document: DomainXml, host_name: str, *, pull_links: bool) -> None:
-    """In a clone's definition: its identity is due, and until then it is disconnected."""
+def mark_due(document: DomainXml, host_name: str, *, pull_links: bool, by_hand: str = "") -> None:
+    """In a clone's definition: its identity is due, and until then it is disconnected. ``by_hand``: why its agent will
+    not see to that; empty: it will."""
     settings = document.metadata.settings
     settings.identity_host_name = host_name
     cards = _unplug(document) if pull_links else ()
     settings.identity_cards = " ".join(cards) or None
+    if by_hand:
+        settings.identity_stage = Stage.BY_HAND.value
+        settings.identity_why = by_hand
 
 
 def plug_all(document: DomainXml) -> None:
@@ -311,12 +315,6 @@ def keep_failure(domain: libvirt.virDomain, why: str, *, by_hand: bool) -> None:
     clone = _Clone(domain, Agent(domain))
     state = replace(clone.state(), stage=Stage.BY_HAND if by_hand else Stage.DUE, process=None, why=_capped(why))
     clone.note(state)
-
-
-def keep_host_name(domain: libvirt.virDomain, host_name: str) -> None:
-    """Say in the definition of a VM that does not run that its identity is due."""
-    clone = _Clone(domain, Agent(domain))
-    clone.note(clone.state(), host_name)
 
 
 def begin_again(domain: libvirt.virDomain) -> None:
@@ -419,7 +417,7 @@ class _Clone:
 
     # --- its definition -------------------------------------------------------------------------------
 
-    def note(self, state: State | None, host_name: str = "") -> None:
+    def note(self, state: State | None) -> None:
         """In the definition, and in the running VM, so that the two do not differ."""
         import libvirt
 
@@ -429,8 +427,6 @@ class _Clone:
             try:
                 settings = self._document(live=live).metadata.settings
                 _write(settings, state)
-                if host_name:
-                    settings.identity_host_name = host_name
                 text = bare_text(settings) or None
                 self._domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "guivm", NAMESPACES["guivm"], where)
             except (libvirt.libvirtError, XmlError) as error:

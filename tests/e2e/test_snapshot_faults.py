@@ -53,12 +53,12 @@ _LENGTH = 1 << 16
 class House:
     """One VM whose snapshots are files (its first drive is raw)."""
 
-    def __init__(self, daemon: SessionDaemon) -> None:
+    def __init__(self, daemon: SessionDaemon, size: int = 1 << 20) -> None:
         self.daemon = daemon
         self.images = daemon.root / "h"
         self.connection = libvirt.open(daemon.uri)
         one = boot_sector_image(self.images / "one.img")
-        two = make_image(self.images / "two.qcow2")
+        two = make_image(self.images / "two.qcow2", size=size)
         self.uuid = self.connection.defineXML(_VM.format(one=one, two=two)).UUIDString()
         self.folder = store.folder_of(self.images, self.uuid)
         self.marks: dict[str, int] = {}
@@ -117,6 +117,10 @@ class House:
             assert set(contents(disk.path, disk.driver_type or "", _AT, _LENGTH)) == {mark}
         found = [digest(disk.path, disk.driver_type or "") for disk in live]
         assert self._digests.setdefault(mark, found) == found
+
+    def write_much(self, count: int) -> None:
+        """So many bytes on the second drive, behind the marks; they belong to the next mark."""
+        self._monitor(1, f"write -P 200 {_AT + _LENGTH} {count}")
 
     def _monitor(self, number: int, words: str) -> None:
         device = f"/machine/peripheral/virtio-disk{number}/virtio-backend"

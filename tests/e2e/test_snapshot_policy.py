@@ -122,7 +122,8 @@ def test_a_timer_takes_a_branch_without_stopping_the_guest_for_its_memory(
     world: World, systemd: UserSystemd, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key = world.define("vm", ((make_image(world.images / "vm.raw", image_format="raw"), "raw"),))
-    assert main(["snapshot", "policy", "vm", "--every", "1d", "--connect", world.daemon.uri]) == Exit.OK
+    schedule = ["snapshot", "policy", "vm", "--every", "1d", "--keep", "2", "--connect", world.daemon.uri]
+    assert main(schedule) == Exit.OK
     assert "memory is not kept" in capsys.readouterr().out
     world.start(key)
     tick(systemd, key)
@@ -130,6 +131,9 @@ def test_a_timer_takes_a_branch_without_stopping_the_guest_for_its_memory(
     (taken,) = world.tree(key).snapshots
     assert taken.scheduled
     assert not taken.has_memory
+    later = [world.ask(rq.TakeSnapshot(key, title, memory=False, scheduled=True)).id for title in ("2nd", "3rd", "4th")]
+    tick(systemd, key)
+    assert [each.id for each in world.tree(key).snapshots] == later[1:], "old ones go while the guest runs"
     world.recorder.wait_for_state(key, VmState.RUNNING)
 
 

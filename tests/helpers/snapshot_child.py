@@ -253,16 +253,21 @@ def _save_to_full_disk() -> None:
     libvirt.virDomain.saveFlags = full
 
 
-def _pull_slowly() -> None:
-    real = libvirt.virDomain.blockRebase
+def _merge_slowly() -> None:
+    """QEMU's jobs on images do a MiB/s."""
+    rebase, commit = libvirt.virDomain.blockRebase, libvirt.virDomain.blockCommit
 
-    def slow(domain: libvirt.virDomain, disk: str, base: str | None, _bandwidth: int, flags: int) -> Any:
-        return real(domain, disk, base, 1, flags)  # MiB/s
+    def slow_rebase(domain: libvirt.virDomain, disk: str, base: str | None, _bandwidth: int, flags: int) -> Any:
+        return rebase(domain, disk, base, 1, flags)
 
-    libvirt.virDomain.blockRebase = slow
+    def slow_commit(domain: libvirt.virDomain, disk: str, base: str, top: str, _bandwidth: int, flags: int) -> Any:
+        return commit(domain, disk, base, top, 1, flags)
+
+    libvirt.virDomain.blockRebase = slow_rebase
+    libvirt.virDomain.blockCommit = slow_commit
 
 
-_SPECIAL = {"slow": _pull_slowly, "stand": _stand_after_reading, "full": _save_to_full_disk}
+_SPECIAL = {"slow": _merge_slowly, "stand": _stand_after_reading, "full": _save_to_full_disk}
 
 
 if __name__ == "__main__":

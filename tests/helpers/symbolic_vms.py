@@ -249,6 +249,13 @@ class World:
                 assert uuid in self.running
                 assert any(d.target == target and d.path == path for d in self.current(uuid).disks)
                 self._pull(path, "qcow2", backing, self.images[backing].format if backing else "")
+            case st.LiveMerge(target=target, path=path, into=into, above=above):
+                assert uuid in self.running
+                top = next(d.path for d in self.current(uuid).disks if d.target == target)
+                assert {path, into, above} <= {image.path for image in self.graph().chain(top)} or (
+                    self.images[above].backing == into
+                )
+                self._live_merge(step)
             case st.Merge(path, form, into):
                 self._not_in_use(into)
                 self._writable(path, into)
@@ -289,7 +296,7 @@ class World:
     def half(self, step: Step, uuid: str) -> None:
         """The step, cut short where it can be."""
         match step:
-            case st.Merge(path, _, into):
+            case st.Merge(path, _, into) | st.LiveMerge(path=path, into=into):
                 for cluster in sorted(self.images[path].contents)[::2]:
                     self.images[into].contents[cluster] = self.images[path].contents[cluster]
             case st.Pull(path) | st.LivePull(path=path):
@@ -330,6 +337,18 @@ class World:
                 disk.contents[cluster] = view.get(cluster, 0)
         disk.backing, disk.backing_format = backing, backing_format
         assert self.reads(path) == view
+
+    def _live_merge(self, step: st.LiveMerge) -> None:
+        self._writable(step.into, step.above)
+        disk, into, above = self.images[step.path], self.images[step.into], self.images[step.above]
+        assert disk.backing == step.into
+        assert above.backing in (step.path, step.into)
+        assert (disk.format, into.format, above.format) == (step.format, step.into_format, step.above_format)
+        assert disk.virtual_bytes == into.virtual_bytes
+        before = self.reads(step.above)
+        into.contents.update(disk.contents)
+        above.backing, above.backing_format = step.into, step.into_format
+        assert self.reads(step.above) == before
 
     def _move(self, path: str, target: str) -> None:
         known: dict[str, Disk] | dict[str, object] = (

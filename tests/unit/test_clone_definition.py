@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,7 +95,7 @@ def elsewhere(
     return Elsewhere(macs, ports, lambda _protocol, _address, _number: True, source.randbytes)
 
 
-def make(xml: str, others: Elsewhere | None = None, **wishes: bool) -> CloneDefinition:
+def make(xml: str, others: Elsewhere | None = None, **wishes: Any) -> CloneDefinition:
     drives = frozenset(
         str(d.target_dev) for d in DomainXml.parse(xml).devices.disks if d.device == "disk" and not d.read_only
     )

@@ -34,6 +34,7 @@ EVERY_STEP: tuple[Step, ...] = (
     steps.SaveMemory("/s/1.mem"),
     steps.RunMemory("/s/1.mem", "<domain/>", True, ("/i/a", "/i/b")),
     steps.LivePull("vda", "/i/a", None),
+    steps.LiveMerge("vda", "/i/b", "qcow2", "/i/a", "raw", "/i/c", "qcow2"),
     steps.LiveCopy((("vda", "/i/b"),), ("/i/a",), (("/n", "/m"),), True, True),
     steps.StopVm(),
     steps.StartVm(),

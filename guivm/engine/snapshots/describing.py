@@ -47,7 +47,7 @@ def words_of(step: st.Step, known: Mapping[str, str] | None = None) -> str:
             return f"Copy into {name(path)} all that it reads from other images, so that it stands alone"
         case st.Pull(path, _, backing) | st.LivePull(_, path, backing):
             return f"Copy into {name(path)} what it reads from the images above {name(backing)}"
-        case st.Merge(path, _, into):
+        case st.Merge(path, _, into) | st.LiveMerge(path=path, into=into):
             return f"Merge {name(path)} into {name(into)}"
         case st.SetBacking(path, _, backing):
             return f"Put {name(path)} on {name(backing)}"
@@ -129,6 +129,10 @@ def _effects(
         case st.Merge(path, _, into):
             image = graph.images.get(path)
             yield _effect(FileAction.MERGE, into, path, None if image is None else image.allocated_bytes)
+        case st.LiveMerge(path=path, into=into, above=above):
+            image = graph.images.get(path)
+            yield _effect(FileAction.MERGE, into, path, None if image is None else image.allocated_bytes)
+            yield _effect(FileAction.CHANGE, above)
         case st.Quarantine(path, kept_at):
             image = graph.images.get(path)
             yield _effect(FileAction.QUARANTINE, path, kept_at, image.allocated_bytes if image else sizes.get(path))

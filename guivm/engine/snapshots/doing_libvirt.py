@@ -55,6 +55,10 @@ def do_with_libvirt(run: Run, step: Step, share: Share) -> None:
             _live_overlays(run, step)
         case steps.LivePull():
             _live_pull(run, step, share)
+        case steps.LiveMerge():
+            from guivm.engine.snapshots.live_merge import live_merge
+
+            live_merge(run, step, share)
         case steps.LiveCopy():
             from guivm.engine.snapshots.live_copy import live_copy
 
@@ -342,7 +346,7 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
     from guivm.engine.snapshots.live_pull import live_pull
 
     if run.domain.isActive():
-        _require_running(run)
+        require_running(run)
         live_pull(run.context, run.key, step, share)
         _flush(run, step)
         return
@@ -353,7 +357,7 @@ def _live_pull(run: Run, step: steps.LivePull, share: Share) -> None:
     doing.pull(run, steps.Pull(step.path, "qcow2", step.backing, above.backing_format if step.backing else ""), share)
 
 
-def _require_running(run: Run) -> None:
+def require_running(run: Run) -> None:
     """Raises InUseError for a VM that stands still: libvirt does not ask QEMU to stop it once more."""
     import libvirt
 
@@ -370,7 +374,7 @@ def _flush(run: Run, step: steps.LivePull) -> None:
     QEMU does whenever its processors are stopped (``do_vm_stop``); with the cache mode "unsafe" only to the host.
     Raises InUseError for a VM that stands still.
     """
-    _require_running(run)
+    require_running(run)
     with noted(run), standing(run, run.domain):
         pass
     fsync_file(Path(step.path))

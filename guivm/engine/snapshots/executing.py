@@ -263,7 +263,7 @@ def describe(step: Step) -> str:
             return "Copying a disk"
         case steps.LiveCopy():
             return "Copying the disks as they were"
-        case steps.Pull() | steps.LivePull() | steps.Merge():
+        case steps.Pull() | steps.LivePull() | steps.Merge() | steps.LiveMerge():
             return "Merging images"
         case steps.SaveMemory():
             return "Writing memory"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import libvirt
 
 _LOOK_S = 0.25
-_TIGHT_BYTES = 2 << 20  # QEMU copies in pieces; less than one may be left when there was no room for the next
+TIGHT_BYTES = 2 << 20  # QEMU copies in pieces; less than one may be left when there was no room for the next
 
 
 def live_pull(context: HandlerContext, key: VmKey, step: LivePull, share: Callable[[float], None]) -> None:
@@ -47,7 +47,7 @@ def live_pull(context: HandlerContext, key: VmKey, step: LivePull, share: Callab
     context.job.on_cancel(cancel)
     aborted = False
     try:
-        while info := _job(domain, step.target):
+        while info := block_job(domain, step.target):
             if cancelled.is_set() and not aborted:
                 domain.blockJobAbort(step.target, 0)
                 aborted = True
@@ -68,7 +68,7 @@ def live_pull(context: HandlerContext, key: VmKey, step: LivePull, share: Callab
         if aborted:
             raise CancelledError("Cancelled.")
         failed = "QEMU did not merge the images."  # libvirt does not tell why
-        if free_bytes(Path(step.path).parent) < _TIGHT_BYTES:
+        if free_bytes(Path(step.path).parent) < TIGHT_BYTES:
             raise NoSpaceError(failed, advice="The disk is full: free some space, then try again. Nothing is lost.")
         raise OperationError(failed, advice="Nothing is lost: try again.")
 
@@ -77,13 +77,13 @@ def pull_under_way(domain: libvirt.virDomain, target: str) -> bool:
     """Raises libvirtError; InUseError when a job of another kind is under way."""
     import libvirt
 
-    job = _job(domain, target)
+    job = block_job(domain, target)
     if job and job.get("type") != libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL:
         raise InUseError("Another operation on this drive is under way.", advice="Wait until it has ended.")
     return bool(job)
 
 
-def _job(domain: libvirt.virDomain, target: str) -> dict[str, int]:
+def block_job(domain: libvirt.virDomain, target: str) -> dict[str, int]:
     """The block job under way on a drive, or an empty answer."""
     found = domain.blockJobInfo(target, 0)
     return found if isinstance(found, dict) else {}

@@ -5,6 +5,9 @@ above takes in what it reads from the deleted one, and reads the same at every m
 holds is written into the deleted one, which then stands for it; only where nobody else looks at either. Of a stretch
 of deleted images below one that stays, the largest is the one that stays in the end: what is above it is merged into
 it from below upwards, so that each image is written once, and it pulls what is below.
+
+While the VM runs, its own QEMU does it: the image that is written to pulls; further down, all is merged into the lowest
+of the deleted ones.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from guivm.engine.snapshots.environment import Environment
 from guivm.engine.snapshots.graph import Graph, Holder, Image
 from guivm.engine.snapshots.tree import BranchSnapshot, BranchTree
 from guivm.engine.snapshots.values import SnapshotId
+from guivm.engine.types import VmState
 
 
 def plan_delete(
@@ -147,13 +151,13 @@ class _Deletion:
         if draft.current in readers:
             draft.refuse_saved_state()
         running = [h for h in readers if h.is_current and h.uuid in draft.env.running]
-        target = 0 if running else self._best(nodes, readers)
-        if running and not self._is_live_top(kept, running):
-            reader = running[0]
-            raise RefusedError(
-                f"{quoted(kept.path)}, into which a snapshot is to be merged, is in use: “{reader.vm_name}” runs.",
-                f"Shut “{reader.vm_name}” down first.",
-            )
+        if not running:
+            target = self._best(nodes, readers)
+        elif self._is_live_top(kept, running):
+            target = 0
+        else:
+            target = len(nodes) - 1
+            self._refuse_live_merge(nodes, readers, running)
         return _Stretch(tuple(nodes), base, target)
 
     def _refuse_others(self, kept: Image, deleted: Image, readers: list[Holder]) -> None:
@@ -165,6 +169,21 @@ class _Deletion:
         if readers and all(holder.uuid != uuid for holder in readers):
             self.draft.refuse_needed(deleted.path, readers[0])
 
+    def _refuse_live_merge(self, nodes: list[Image], readers: list[Holder], running: list[Holder]) -> None:
+        """What QEMU cannot merge into the lowest image while it runs on all of them."""
+        draft, kept, reader = self.draft, nodes[0], running[0]
+        own = running == [draft.current] and self._is_named_only_here(kept, readers)
+        if not own or not all(self._may_hold(nodes, place) for place in range(1, len(nodes))):
+            raise RefusedError(
+                f"{quoted(kept.path)}, into which a snapshot is to be merged, is in use: “{reader.vm_name}” runs.",
+                f"Shut “{reader.vm_name}” down first.",
+            )
+        if draft.env.vm_state is not VmState.RUNNING:
+            raise RefusedError(
+                f"“{reader.vm_name}” is paused, so QEMU cannot be made to write the merged image to the disk.",
+                "Let it go on, or shut it down, first.",
+            )
+
     def _is_live_top(self, image: Image, running: list[Holder]) -> bool:
         return running == [self.draft.current] and self._target_of(image) is not None
 
@@ -175,22 +194,30 @@ class _Deletion:
     def _best(self, nodes: list[Image], readers: list[Holder]) -> int:
         """Place of the largest image that may hold all in the end. Nothing may stand on it but what is merged in."""
         kept = nodes[0]
-        if any(holder.uuid != self.draft.current.uuid for holder in readers):
-            return 0  # a header of another VM's image would have to be changed
-        if self.draft.graph.others.get(kept.path, self.draft.current.vm_name) != self.draft.current.vm_name:
-            return 0  # another VM names the image otherwise
+        if not self._is_named_only_here(kept, readers):
+            return 0
         best = 0
         for place, image in enumerate(nodes[1:], 1):
-            if len(self.above[image.path]) > 1:
-                break
-            fits = image.virtual_bytes == kept.virtual_bytes and not image.internal_snapshots and not image.encrypted
-            if not fits:
+            if not self._may_hold(nodes, place):
                 break
             written = sum(above.allocated_bytes for above in nodes[:place])
             has_space = written <= self.draft.env.free.get(image.file_system, written)
             if has_space and image.allocated_bytes > nodes[best].allocated_bytes:
                 best = place
         return best
+
+    def _is_named_only_here(self, kept: Image, readers: list[Holder]) -> bool:
+        """Else a header of another VM's image would have to be changed, or another VM names the image otherwise."""
+        current = self.draft.current
+        if any(holder.uuid != current.uuid for holder in readers):
+            return False
+        return self.draft.graph.others.get(kept.path, current.vm_name) == current.vm_name
+
+    def _may_hold(self, nodes: list[Image], place: int) -> bool:
+        """Whether this image can take in the ones above it."""
+        image = nodes[place]
+        fits = image.virtual_bytes == nodes[0].virtual_bytes and not image.internal_snapshots and not image.encrypted
+        return fits and len(self.above[image.path]) <= 1
 
     def _is_frozen(self, path: str) -> bool:
         """A snapshot's or template's image, or one below: not one that a VM writes to."""
@@ -219,6 +246,10 @@ class _Deletion:
             if self._is_frozen(result.path):
                 draft.undo.append(st.Freeze(result.path))
         self._put(result.path, below[0].path, base_path)
+        for image in below:
+            if self.above.get(image.path):
+                break
+            self._put(image.path, image.backing or "", None)
 
     def _merge(self, stretch: _Stretch) -> None:
         """In *finish*: the target takes in what is above it, the nearest first."""
@@ -228,7 +259,13 @@ class _Deletion:
         draft.need(target.file_system, *[sum(i.allocated_bytes for i in stretch.nodes[: stretch.target])] * 2)
         draft.finish.append(st.Thaw(target.path))
         for image in reversed(stretch.nodes[: stretch.target]):
-            draft.finish += [st.Thaw(image.path), st.Merge(image.path, image.format, target.path)]
+            draft.finish.append(st.Thaw(image.path))
+            by_qemu = self._live_merge(image, target)
+            if by_qemu is None:
+                draft.finish.append(st.Merge(image.path, image.format, target.path))
+            else:
+                draft.finish.extend(self._writing(by_qemu.above, by_qemu))
+                self._put(by_qemu.above, image.path, target.path)
             for above in tuple(self.above.get(image.path, ())):
                 step = st.SetBacking(above, draft.graph.images[above].format, target.path, target.format)
                 draft.finish.extend(self._writing(above, step))
@@ -238,6 +275,19 @@ class _Deletion:
         if self._is_frozen(kept.path):
             draft.finish.append(st.Freeze(target.path))
         self.renamed[kept.path] = target
+
+    def _live_merge(self, image: Image, target: Image) -> st.LiveMerge | None:
+        """By the running VM's QEMU, when both are in its chain; it also puts what is above on the target."""
+        if not self.draft.env.runs:
+            return None
+        graph = self.draft.graph
+        for disk in self.draft.current.disks:
+            chain = {each.path for each in graph.chain(disk.path)}
+            for above in self.above.get(image.path, ()) if image.path in chain else ():
+                if above in chain:
+                    form = graph.images[above].format
+                    return st.LiveMerge(disk.target, image.path, image.format, target.path, target.format, above, form)
+        return None
 
     def _writing(self, path: str, step: st.Step) -> tuple[st.Step, ...]:
         return (st.Thaw(path), step, st.Freeze(path)) if self._is_frozen(path) else (step,)

@@ -55,6 +55,8 @@ def _changed(all_steps: tuple[Step, ...]) -> Iterator[str]:
             ):
                 if path not in made:
                     yield path
+            case steps.LiveMerge(into=into, above=above):
+                yield from (path for path in (into, above) if path not in made)
             case _:
                 pass
 

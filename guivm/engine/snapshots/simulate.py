@@ -56,9 +56,11 @@ class _State:
                 below = None if backing is None else self.images[backing].format
                 self._pull(path, backing, below or "")
             case st.Merge(path, _, into):
-                target = self.images[into]
-                grown = min(target.virtual_bytes, target.allocated_bytes + self.images[path].allocated_bytes)
-                self.images[into] = replace(target, allocated_bytes=grown)
+                self._merge(path, into)
+            case st.LiveMerge():
+                self._merge(step.path, step.into)
+                above = replace(self.images[step.above], backing=step.into, backing_format=step.into_format)
+                self.images[step.above] = above
             case st.SetBacking(path, _, backing, backing_format):
                 self.images[path] = replace(self.images[path], backing=backing, backing_format=backing_format)
             case st.Quarantine(path, target) | st.PutInPlace(path, target):
@@ -110,6 +112,11 @@ class _State:
             backing_format=backing_format if backing else "",
             allocated_bytes=max(image.allocated_bytes, min(taken, image.virtual_bytes)),
         )
+
+    def _merge(self, path: str, into: str) -> None:
+        target = self.images[into]
+        grown = min(target.virtual_bytes, target.allocated_bytes + self.images[path].allocated_bytes)
+        self.images[into] = replace(target, allocated_bytes=grown)
 
     def _between(self, path: str | None, end: str | None) -> Iterator[Image]:
         seen: set[str] = set()

@@ -194,6 +194,23 @@ class LivePull:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveMerge:
+    """As :class:`Merge` and :class:`SetBacking` of ``above``, by the running VM's QEMU (``virDomainBlockCommit``).
+
+    ``above`` is the image on ``path`` in the chain of the drive ``target``. Only in *finish*. Again: a job under way is
+    awaited; when the VM has ended, all is done without it.
+    """
+
+    target: str
+    path: str
+    format: str
+    into: str
+    into_format: str
+    above: str
+    above_format: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopVm:
     """End the VM at once; what it has in memory is lost."""
 
@@ -221,6 +238,7 @@ Step = (
     | LiveOverlays
     | LiveCopy
     | LivePull
+    | LiveMerge
     | StopVm
     | StartVm
 )

@@ -12,10 +12,11 @@ from PySide6.QtGui import QColor, QFont, QImage, QImageWriter, QPainter
 from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QMenu, QWidget
 
 from guivm.engine import requests as rq
+from guivm.engine.cloning.due import LINUX_BY_HAND
 from guivm.engine.job_types import Screenshot
 from guivm.engine.jobs import JobProgress
 from guivm.engine.snapshots.values import FileAction, FileEffect, SnapshotId, SnapshotInfo, SnapshotMode, SnapshotPolicy
-from guivm.engine.types import VmKey, VmState
+from guivm.engine.types import IdentityDue, IdentityState, VmKey, VmState
 from guivm.errors import HostError
 from guivm.views.bridge import Bridge
 from guivm.views.main_window import MainWindow
@@ -28,6 +29,11 @@ from tests.helpers.settings_stage import DOMAIN
 
 Scene = Callable[[], QWidget]
 _DAY = 86_400.0
+_NOT_ITS_OWN = IdentityDue(
+    IdentityState.FAILED,
+    "It has no guest agent, and virt-sysprep (guestfs-tools) is not installed here.",
+    LINUX_BY_HAND,
+)
 _SCREENS = (
     ("Debian GNU/Linux installer", "Partitioning disks ... done", "Installing the base system ... 100 %"),
     ("web login: user", "Last login: Mon Oct  6 09:14:22", "user@web:~$ _"),
@@ -117,6 +123,7 @@ class SnapshotScenes:
             "snapshot-policy": self.policy,
             "snapshot-policy-off": lambda: self.action("snapshot-policy"),
             "snapshot-policy-refused": self.policy_refused,
+            "clone-identity": lambda: self.kind("overview", VmState.OFF, identity=_NOT_ITS_OWN),
             "disposable": lambda: self.kind("overview", is_disposable=True),
             "disposable-console": self.disposable_console,
             "template-overview": lambda: self.kind("overview", VmState.OFF, is_template=True),

@@ -160,6 +160,16 @@ def test_only_the_theme_knows_colours() -> None:
     assert not broken
 
 
+def test_what_ends_with_an_object_is_told_by_lifetime_alone() -> None:
+    """A method of what lives on threads, connected to ``destroyed``, may be called in freed memory."""
+    broken = [
+        str(path)
+        for path in [*modules("views"), *modules("console")]
+        if "self.destroyed.connect(" in path.read_text(encoding="utf-8")
+    ]
+    assert not broken
+
+
 def test_top_level_is_as_agreed() -> None:
     for name in ("pyproject.toml", "guivm/views", "guivm/engine", "guivm/console", "resources", "tests", "packaging"):
         assert (ROOT / name).exists(), name

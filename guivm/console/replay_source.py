@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from guivm.console.lifetime import on_destroyed
 from guivm.console.recording.format import Mark, RecordingError, RecordingHeader
 from guivm.console.recording.player import MAX_SPEED, MIN_SPEED, ReplayPlayer, ReplayState
 from guivm.console.source import (
@@ -50,7 +51,7 @@ class ReplaySource(DisplaySource):
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._player = ReplayPlayer(path, self._woken.emit)
         # Deleted with its parent and not closed: the thread must not outlive the object it speaks to.
-        self.destroyed.connect(self._player.stop_now)
+        on_destroyed(self, self._player.stop)
 
     @property
     def state(self) -> SourceState:

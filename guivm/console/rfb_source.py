@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from guivm.console.lifetime import on_destroyed
 from guivm.console.rfb.session import Tap
 from guivm.console.source import (
     ClipboardPolicy,
@@ -52,7 +53,7 @@ class RfbSource(DisplaySource):
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._link = RfbLink(endpoint, self._woken.emit, times, tap=tap)
         # Deleted with its parent and not closed: the thread must not outlive the object it speaks to.
-        self.destroyed.connect(self._link.close)
+        on_destroyed(self, self._link.close)
 
     @property
     def state(self) -> SourceState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -77,6 +78,15 @@ def save_image(image: QImage, directory: Path, name: str) -> Path:
     return path
 
 
+def _save(image: QImage, directory: Path, name: str, tell: Callable[[Path | ScreenshotError], None]) -> None:
+    try:
+        outcome: Path | ScreenshotError = save_image(image, directory, name)
+    except ScreenshotError as error:
+        outcome = error
+    with contextlib.suppress(RuntimeError):  # the window is gone
+        tell(outcome)
+
+
 class ScreenshotSaver(QObject):
     """Saves pictures one after another on threads of their own. GUI thread."""
 
@@ -94,7 +104,9 @@ class ScreenshotSaver(QObject):
     def save(self, image: QImage, directory: Path, vm_name: str, when: datetime | None = None) -> None:
         """``image`` must be a copy of its own (``ConsoleWidget.current_image``). ``when``: now, without one."""
         name = file_name(vm_name, when or datetime.now().astimezone(), ".png")
-        thread = threading.Thread(target=self._save, args=(image, directory, name), name="guivm-screenshot")
+        # It must not hold this object: its last reference would go on that thread.
+        arguments = (image, directory, name, self._done.emit)
+        thread = threading.Thread(target=_save, args=arguments, name="guivm-screenshot")
         self._threads = [*(other for other in self._threads if other.is_alive()), thread]
         thread.start()
 
@@ -103,14 +115,6 @@ class ScreenshotSaver(QObject):
         self._closed = True
         for thread in self._threads:
             thread.join(_CLOSE_S)
-
-    def _save(self, image: QImage, directory: Path, name: str) -> None:
-        try:
-            outcome: Path | ScreenshotError = save_image(image, directory, name)
-        except ScreenshotError as error:
-            outcome = error
-        with contextlib.suppress(RuntimeError):  # the window is gone
-            self._done.emit(outcome)
 
     @Slot(object)
     def _deliver(self, outcome: Path | ScreenshotError) -> None:

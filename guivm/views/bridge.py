@@ -2,16 +2,19 @@
 
 Engine events are queued and delivered in order, all that are waiting in one go, so that a storm of events
 costs one wake-up of the event loop. Job results are delivered to callbacks of living owners only.
+
+Callbacks hold widgets, and a widget must not die on a worker. So they stay here: other threads know them by number.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import shiboken6
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -39,6 +42,64 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A job or a computation has ended; ``number`` says who asked for it."""
+
+    number: int
+    outcome: Job[Any] | Future[Any]
+
+
+_Item = EngineEvent | _Ended | GuivmError
+
+
+class _Inbox:
+    """What other threads leave for the GUI thread. Holds nothing of Qt's: its last reference may go on any thread."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._items: list[_Item] = []
+        self._wake = wake
+        self._is_closed = False
+
+    def put(self, item: _Item) -> None:
+        """Any thread. Nothing once it is closed."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._items.append(item)
+            if len(self._items) == 1:
+                # Under the lock: close() must not return, and the QObject die, between the check and the call.
+                self._wake()
+
+    def put_ended(self, number: int, outcome: Job[Any] | Future[Any]) -> None:
+        self.put(_Ended(number, outcome))
+
+    def take(self) -> list[_Item]:
+        with self._lock:
+            items, self._items = self._items, []
+        return items
+
+    def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            self._items.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Who waits for an answer. GUI thread only."""
+
+    owner: weakref.ref[QObject]
+    done: Callable[[Any], None] | None
+    failed: Callable[[GuivmError], None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        owner = self.owner()
+        return owner is not None and shiboken6.isValid(owner)
+
+
 class Bridge(QObject):
     """The views' end of the engine. GUI thread, except where said."""
 
@@ -56,13 +117,13 @@ class Bridge(QObject):
     def __init__(self, engine: Engine, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.engine = engine
-        self._lock = threading.Lock()
-        self._queue: deque[EngineEvent | Callable[[], None]] = deque()
-        self._closed = False
+        self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._inbox = _Inbox(self._woken.emit)
+        self._numbers = itertools.count()
+        self._askers: dict[int, _Asker] = {}
         self._cancellers: dict[int, Callable[[], None]] = {}
         self._executor: ThreadPoolExecutor | None = None
-        self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        engine.add_listener(self._enqueue)
+        engine.add_listener(self._inbox.put)
 
     def submit(
         self,
@@ -79,8 +140,7 @@ class Bridge(QObject):
         job = self.engine.submit(request)
         if not request.quiet:
             self._cancellers[job.info.id] = job.cancel
-        owner_ref = weakref.ref(owner)
-        job.add_done_callback(lambda j: self._enqueue(partial(self._settle, owner_ref, j, done, failed)))
+        job.add_done_callback(partial(self._inbox.put_ended, self._expect(owner, done, failed)))
         return job
 
     def cancel_job(self, job_id: int) -> None:
@@ -90,7 +150,7 @@ class Bridge(QObject):
             cancel()
 
     def compute(self, work: Callable[[], T], owner: QObject, done: Callable[[T], None]) -> None:
-        """Run ``work`` (pure: no widgets, no shared state) on a thread of the bridge; then ``done(result)`` here.
+        """Run ``work`` on a thread of the bridge; then ``done(result)`` here. ``work`` is pure, and holds no widgets.
 
         ``done`` is not called when ``owner`` has been deleted meanwhile. For work of some milliseconds, such as
         decoding a picture: one at a time, in order.
@@ -99,39 +159,35 @@ class Bridge(QObject):
             from concurrent.futures import ThreadPoolExecutor
 
             self._executor = ThreadPoolExecutor(max_workers=1)
-        owner_ref = weakref.ref(owner)
-        future = self._executor.submit(work)
-        future.add_done_callback(lambda f: self._enqueue(partial(self._computed, owner_ref, f, done)))
+        number = self._expect(owner, done)
+        self._executor.submit(work).add_done_callback(partial(self._inbox.put_ended, number))
 
     def report(self, error: GuivmError) -> None:
         """Send an error to the message bar. Any thread."""
-        self._enqueue(partial(self.failed.emit, error))
+        self._inbox.put(error)
 
     def close(self) -> None:
         """Hear nothing more; callbacks still under way are dropped."""
-        with self._lock:
-            self._closed = True
-            self._queue.clear()
-        self.engine.remove_listener(self._enqueue)
+        self._inbox.close()
+        self.engine.remove_listener(self._inbox.put)
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
+        self._askers.clear()
+        self._cancellers.clear()
 
-    def _enqueue(self, item: EngineEvent | Callable[[], None]) -> None:
-        """Any thread."""
-        with self._lock:
-            if self._closed:
-                return
-            self._queue.append(item)
-            wake = len(self._queue) == 1
-            if wake:
-                # Under the lock: close() must not return, and the QObject die, between the check and the emit.
-                self._woken.emit()
+    def _expect(
+        self,
+        owner: QObject,
+        done: Callable[[T], None] | None,
+        failed: Callable[[GuivmError], None] | None = None,
+    ) -> int:
+        number = next(self._numbers)
+        self._askers[number] = _Asker(weakref.ref(owner), done, failed)
+        return number
 
     @Slot()
     def _deliver(self) -> None:
-        with self._lock:
-            items, self._queue = list(self._queue), deque()
-        for item in _coalesced(items):
+        for item in _coalesced(self._inbox.take()):
             match item:
                 case VmsChanged():
                     self.vmsChanged.emit(item)
@@ -147,33 +203,30 @@ class Bridge(QObject):
                     self.hostRemoved.emit(host_id)
                 case Noticed(problem=problem):
                     self.noticed.emit(problem)
-                case _:
-                    item()
+                case _Ended():
+                    self._settle(item)
+                case GuivmError():
+                    self.failed.emit(item)
 
-    def _settle(
-        self,
-        owner_ref: weakref.ref[QObject],
-        job: Job[T],
-        done: Callable[[T], None] | None,
-        failed: Callable[[GuivmError], None] | None,
-    ) -> None:
+    def _settle(self, ended: _Ended) -> None:
+        asker = self._askers.pop(ended.number, None)
+        if asker is None:  # closed meanwhile
+            return
+        if isinstance(ended.outcome, Job):
+            self._settle_job(asker, ended.outcome)
+        elif asker.is_alive and asker.done is not None and not ended.outcome.cancelled():
+            asker.done(ended.outcome.result())
+
+    def _settle_job(self, asker: _Asker, job: Job[Any]) -> None:
         self._cancellers.pop(job.info.id, None)
-        owner = owner_ref()
-        alive = owner is not None and shiboken6.isValid(owner)
         error = job.info.error
         if error is None:
-            if alive and done is not None:
-                done(job.result(0))
-        elif alive and failed is not None:
-            failed(error)
-        elif failed is None and not isinstance(error, CancelledError):
+            if asker.is_alive and asker.done is not None:
+                asker.done(job.result(0))
+        elif asker.is_alive and asker.failed is not None:
+            asker.failed(error)
+        elif asker.failed is None and not isinstance(error, CancelledError):
             self.failed.emit(error)
-
-    @staticmethod
-    def _computed(owner_ref: weakref.ref[QObject], future: Future[T], done: Callable[[T], None]) -> None:
-        owner = owner_ref()
-        if owner is not None and shiboken6.isValid(owner) and not future.cancelled():
-            done(future.result())
 
 
 class _Merge:
@@ -196,9 +249,9 @@ class _Merge:
         return VmsChanged(self.host, tuple(self._changed.values()), tuple(self._removed))
 
 
-def _coalesced(items: list[EngineEvent | Callable[[], None]]) -> list[EngineEvent | Callable[[], None]]:
+def _coalesced(items: list[_Item]) -> list[_Item]:
     """Merge neighbouring VmsChanged of one host, and drop all but the last of neighbouring states of one job."""
-    merged: list[EngineEvent | Callable[[], None]] = []
+    merged: list[_Item] = []
     merge: _Merge | None = None
     for item in items:
         if merge is not None and not (isinstance(item, VmsChanged) and item.host == merge.host):

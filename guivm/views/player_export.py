@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
@@ -16,6 +17,12 @@ from guivm.views.art import ElidedLabel, plain_label
 from guivm.views.theme import GRID
 
 _PATIENCE_S = 1.0
+
+
+def _probe(ffmpeg: str, tell: Callable[[VideoSupport], None]) -> None:
+    support = probe_video(ffmpeg)
+    with contextlib.suppress(RuntimeError):  # the window is gone
+        tell(support)
 
 
 class VideoProbe(QObject):
@@ -37,18 +44,16 @@ class VideoProbe(QObject):
         if self.support is not None:
             self._answered.emit(self.support)
         elif self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="guivm-ffmpeg-probe", daemon=True)
+            # It must not hold this object: its last reference would go on that thread.
+            self._thread = threading.Thread(
+                target=_probe, args=(self._ffmpeg, self._answered.emit), name="guivm-ffmpeg-probe", daemon=True
+            )
             self._thread.start()
 
     def close(self) -> None:
         """Wait for an answer under way, a second at most; later ones are for nobody."""
         if self._thread is not None:
             self._thread.join(_PATIENCE_S)
-
-    def _run(self) -> None:
-        support = probe_video(self._ffmpeg)
-        with contextlib.suppress(RuntimeError):  # the window is gone
-            self._answered.emit(support)
 
     @Slot(object)
     def _on_answer(self, support: VideoSupport) -> None:

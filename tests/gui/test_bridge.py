@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import shiboken6
 from PySide6.QtCore import QCoreApplication, QObject, QThread
@@ -172,4 +173,44 @@ def test_after_close_nothing_is_heard(qtbot: QtBot, fake_engine: FakeEngine) -> 
     fake_engine.emit(VmsChanged(LOCAL, (VmInfo(fake_engine.add_vm("b"), "b", VmState.OFF),)))
     QCoreApplication.processEvents()
     assert heard == []
+    bridge.deleteLater()
+
+
+class _Asker(QObject):
+    def take(self, _answer: object) -> None:
+        """What was asked for."""
+
+
+def test_a_thread_that_still_works_does_not_keep_the_asker(qtbot: QtBot, fake_engine: FakeEngine) -> None:
+    """Its last reference would go on that thread, and Qt's objects must not die there."""
+    bridge = Bridge(fake_engine)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    asker = _Asker()
+    gone = weakref.ref(asker)
+    bridge.compute(work, asker, asker.take)
+    assert begun.wait(10)
+    del asker
+    bridge.close()
+    assert gone() is None
+    go_on.set()
+    bridge.deleteLater()
+
+
+def test_a_job_that_still_runs_does_not_keep_the_asker(qtbot: QtBot, fake_engine: FakeEngine) -> None:
+    bridge = Bridge(fake_engine)
+    key = fake_engine.add_vm("a", VmState.OFF)
+    fake_engine.hold(Start)
+    asker = _Asker()
+    gone = weakref.ref(asker)
+    job = bridge.submit(Start(key), asker, asker.take, asker.take)
+    assert not job.info.state.is_final
+    del asker
+    bridge.close()
+    assert gone() is None
+    fake_engine.release()
     bridge.deleteLater()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from collections.abc import Iterator
 
+import pytest
 from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
@@ -18,6 +20,15 @@ class Cycle:
         self.qt = QObject()
 
 
+@pytest.fixture
+def automatic() -> Iterator[None]:
+    """Python's own collection, which tests of Qt do without."""
+    gc.enable()
+    yield
+    gc.disable()
+
+
+@pytest.mark.usefixtures("automatic")
 def test_a_worker_that_allocates_collects_nothing(qtbot: QtBot) -> None:
     parent = QObject()
     collector = GarbageCollector(parent)

@@ -112,10 +112,6 @@ class ReplayPlayer:
             if thread is not threading.current_thread():
                 thread.join(timeout_s)
 
-    def stop_now(self) -> None:
-        """:meth:`stop`, for signals with arguments of their own."""
-        self.stop()
-
     def play(self) -> None:
         """At the end: from the beginning."""
         with self._lock:

@@ -60,10 +60,6 @@ class SerialLink:
         elif self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
-    def close(self) -> None:
-        """:meth:`stop`, for signals with arguments of their own."""
-        self.stop()
-
     def take(self, limit: int) -> bytes:
         """At most ``limit`` bytes of what has come; empty when there is nothing, and the next will be told."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from guivm.console.lifetime import on_destroyed
 from guivm.console.serial.link import SerialLink
 from guivm.engine.job_types import SerialEndpoint
 
@@ -23,7 +24,7 @@ class SerialSource(QObject):
         self._woken.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._link = SerialLink(endpoint.fd, self._woken.emit)
         # Deleted with its parent and not closed: the thread must not outlive the object it speaks to.
-        self.destroyed.connect(self._link.close)
+        on_destroyed(self, self._link.stop)
 
     @property
     def is_open(self) -> bool:

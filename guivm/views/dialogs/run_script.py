@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from PySide6.QtCore import QProcess, Qt, QTimer, Slot
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
+from guivm.console.lifetime import on_destroyed
 from guivm.engine.job_types import ConsoleEndpoint
 from guivm.engine.requests import OpenConsole
 from guivm.engine.types import VmInfo
@@ -68,6 +70,17 @@ def _open_gate(endpoint: ConsoleEndpoint) -> Gate | GuivmError:
     return gate
 
 
+class _LastGate:
+    """What closes the gate when the dialog is deleted with its parent: the gate's thread must not stay."""
+
+    def __init__(self) -> None:
+        self.gate: Gate | None = None
+
+    def close(self) -> None:
+        if self.gate is not None:
+            self.gate.close()
+
+
 class RunScriptDialog(VerbDialog):
     """Stays open beside the console (``show()``). Closed while a script runs, it stops it first."""
 
@@ -98,6 +111,8 @@ class RunScriptDialog(VerbDialog):
         self._rows: dict[int, QTreeWidgetItem] = {}
         self._reading = 0
         self._gate: Gate | None = None
+        self._last_gate = _LastGate()
+        on_destroyed(self, self._last_gate.close)
         self._is_starting = False
         self._is_stopping = False
         self._is_closed = False
@@ -204,9 +219,7 @@ class RunScriptDialog(VerbDialog):
         if isinstance(result, GuivmError):
             self._on_failed(result)
             return
-        self._gate = result
-        # Deleted with its parent while a script runs: the gate's thread must not stay.
-        self.destroyed.connect(result.close)
+        self._gate = self._last_gate.gate = result
         if self._is_stopping:
             self._on_failed(CancelledError("The script was stopped."))
             return
@@ -302,7 +315,7 @@ class RunScriptDialog(VerbDialog):
         self._is_starting = False
         gate, self._gate = self._gate, None
         if gate is not None:
-            self._bridge.compute(gate.close, self, self._on_gate_closed)
+            self._bridge.compute(gate.close, self, partial(self._on_gate_closed, gate))
         if self._is_closed:
             if gate is None:
                 self.deleteLater()
@@ -320,7 +333,9 @@ class RunScriptDialog(VerbDialog):
                 self.strip.show_error(error)
                 self.grow()
 
-    def _on_gate_closed(self, _nothing: None) -> None:
+    def _on_gate_closed(self, gate: Gate, _nothing: None) -> None:
+        if self._last_gate.gate is gate:
+            self._last_gate.gate = None
         if self._is_closed:
             self.deleteLater()
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import shiboken6
 from PySide6.QtCore import QObject, Signal
 
+from guivm.console.lifetime import on_destroyed
 from guivm.engine.jobs import Job
 from guivm.engine.options.new_disks import CreatedDisk, NewDisk
 from guivm.engine.requests import CreateDisk, DiscardDisk
@@ -81,7 +82,7 @@ class NewDiskJobs(QObject):
         super().__init__(parent)
         self.disks = MadeDisks(bridge, key)
         self._left: list[NewDisk] = []
-        self.destroyed.connect(partial(_stop, self.disks))
+        on_destroyed(self, self.disks.stop)
 
     def make(self, disks: Sequence[NewDisk]) -> None:
         """What was made by an earlier call and was neither kept nor taken back is there already."""
@@ -113,10 +114,6 @@ class NewDiskJobs(QObject):
             self.disks.submit(self._left[0], self)
         else:
             self.ready.emit()
-
-
-def _stop(disks: MadeDisks, _gone: QObject | None = None) -> None:
-    disks.stop()
 
 
 def living(ref: weakref.ref[QObjectT]) -> QObjectT | None:

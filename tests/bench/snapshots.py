@@ -53,7 +53,7 @@ def run(options: argparse.Namespace, _out: Path) -> Report:
     notes = [
         "Median [lowest-highest] of the runs. Snapshots, restores and full clones are measured in pairs, a run of each",
         "side after the other in random order; their ratio is the middle of the pairs' ratios (Hodges and Lehmann).",
-        "Between two restores, or saves, 1.5 s pass in which memory that was freed may go back to a hypervisor.",
+        "Between two restores, saves or full clones, 1.5 s pass: memory that was freed may go back to a hypervisor.",
     ]
     if "memory" in parts:
         notes += [

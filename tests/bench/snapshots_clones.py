@@ -17,9 +17,9 @@ from guivm.engine import requests as rq
 from guivm.engine.snapshots.values import ClonedVm, CloneKind, CloneSpec
 from guivm.engine.types import VmKey, VmState
 from tests.bench.report import Target, TargetOn
-from tests.bench.snapshots_stage import Line, Notes, Stage, Times, in_turn, note, require, rounds, run_tool
+from tests.bench.snapshots_stage import Line, Notes, Stage, Times, in_turn, note, require, rounds, run_tool, settled
 
-_FULL_PAIRS = 8  # per run: at most 5 % are to be seen, and one run differs from the next by more
+_FULL_PAIRS = 6  # per run: at most 5 % are to be seen, and one run differs from the next by more
 _FULL = "full clone, 2 GiB of data"
 _LINKED = "linked clone of 50 GB, first (freezes the source)"
 _LINKED_AGAIN = "linked clone of 50 GB, next"
@@ -139,9 +139,8 @@ def measure(stage: Stage, runs: int, chance: random.Random) -> Times:
     source = _define(stage, "source", disk)
     times = Times()
     for number, kept in rounds("full clones", _FULL_PAIRS * runs, times):
-        in_turn(
-            kept, partial(_ours_full, stage, source, number), partial(_qemu_img_full, stage, source, number), chance
-        )
+        ours, peer = partial(_ours_full, stage, source, number), partial(_qemu_img_full, stage, source, number)
+        in_turn(kept, settled(ours), settled(peer), chance)
     for number, kept in rounds("linked clones", runs, times):
         in_turn(kept, partial(_ours_linked, stage, number), partial(_by_hand_linked, stage, number), chance)
     return times

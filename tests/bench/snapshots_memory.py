@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -26,10 +25,20 @@ from guivm.engine.snapshots.values import SnapshotMode
 from guivm.engine.types import VmKey, VmState
 from tests.bench.console_guest import boot_sector
 from tests.bench.report import Target
-from tests.bench.snapshots_stage import Act, Line, Notes, Stage, Times, in_turn, note, require, rounds, run_tool
+from tests.bench.snapshots_stage import (
+    Act,
+    Line,
+    Notes,
+    Stage,
+    Times,
+    in_turn,
+    note,
+    require,
+    rounds,
+    run_tool,
+    settled,
+)
 from tests.helpers.daemon import wait_until
-
-Turn = Callable[[Notes], None]
 
 _FILL_S = 60.0
 _TARGET = Target(1.1)
@@ -37,7 +46,6 @@ _TAKE_PAIRS = 5  # per run
 _BACK_OFF_PAIRS = 3
 _BACK_PAIRS = 3
 _BESIDE_PAIRS = 1
-_SETTLE_S = 1.5
 _XML = """
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>800</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
@@ -98,17 +106,6 @@ def _vm(stage: Stage, name: str, image_format: str) -> Iterator[_Vm]:
     shutil.rmtree(vm.folder)
 
 
-def _settled(turn: Turn) -> Turn:
-    """A while after the turn before: a virtual computer hands memory that was freed back to its host about a second
-    later, and whoever runs at that moment is slowed."""
-
-    def act(notes: Notes) -> None:
-        time.sleep(_SETTLE_S)
-        turn(notes)
-
-    return act
-
-
 # --- inside the images ------------------------------------------------------------------------------------
 
 _TAKE = "inside images: take"
@@ -166,8 +163,8 @@ def _measure_inside(stage: Stage, runs: int, chance: random.Random, times: Times
         inside = _Inside(stage, vm)
         for what, pairs, ours, virsh in (
             (_TAKE, _TAKE_PAIRS, inside.ours_take, inside.virsh_take),
-            (_BACK_OFF, _BACK_OFF_PAIRS, _settled(inside.ours_back_off), _settled(inside.virsh_back_off)),
-            (_BACK, _BACK_PAIRS, _settled(inside.ours_back), _settled(inside.virsh_back)),
+            (_BACK_OFF, _BACK_OFF_PAIRS, settled(inside.ours_back_off), settled(inside.virsh_back_off)),
+            (_BACK, _BACK_PAIRS, settled(inside.ours_back), settled(inside.virsh_back)),
         ):
             for _, kept in rounds(what, pairs * runs, times):
                 in_turn(kept, ours, virsh, chance)
@@ -236,9 +233,9 @@ def _measure_beside(stage: Stage, runs: int, chance: random.Random, times: Times
     with _vm(stage, "ours", "raw") as one, _vm(stage, "virsh", "raw") as other:
         ours, virsh = _Ours(stage, one), _Virshs(stage, other)
         for _, kept in rounds("snapshots in branches", _BESIDE_PAIRS * runs, times):
-            in_turn(kept, _settled(ours.take), _settled(virsh.take), chance)
-            in_turn(kept, _settled(ours.load), _settled(virsh.load), chance)
-            in_turn(kept, _settled(ours.load_off), _settled(virsh.load_off), chance)
+            in_turn(kept, settled(ours.take), settled(virsh.take), chance)
+            in_turn(kept, settled(ours.load), settled(virsh.load), chance)
+            in_turn(kept, settled(ours.load_off), settled(virsh.load_off), chance)
             ours.tidy()
 
 

@@ -24,6 +24,7 @@ Act = Callable[[], object]
 
 _DONE = "that is all of it"
 _PROMPT = "virsh # "
+_SETTLE_S = 1.5
 _XDG = ("CACHE", "CONFIG", "DATA", "STATE")
 
 
@@ -127,6 +128,7 @@ class Line:
 
 
 Notes = dict[str, list[float]]
+Turn = Callable[[Notes], None]
 
 
 def rounds(what: str, runs: int, times: Times) -> Iterator[tuple[int, Times]]:
@@ -136,12 +138,23 @@ def rounds(what: str, runs: int, times: Times) -> Iterator[tuple[int, Times]]:
         yield number, times if number else Times()
 
 
-def in_turn(times: Times, ours: Callable[[Notes], None], peer: Callable[[Notes], None], chance: random.Random) -> None:
+def in_turn(times: Times, ours: Turn, peer: Turn, chance: random.Random) -> None:
     """One run of each side, in random order."""
     sides = [(ours, times.ours), (peer, times.peer)]
     chance.shuffle(sides)
     for side, notes in sides:
         side(notes)
+
+
+def settled(turn: Turn) -> Turn:
+    """A while after the turn before: a virtual computer hands memory that was freed back to its host about a second
+    later, and whoever runs at that moment is slowed."""
+
+    def act(notes: Notes) -> None:
+        time.sleep(_SETTLE_S)
+        turn(notes)
+
+    return act
 
 
 def note(notes: Notes, what: str, value: float) -> None:

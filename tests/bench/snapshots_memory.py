@@ -45,7 +45,7 @@ _TARGET = Target(1.1)
 _TAKE_PAIRS = 5  # per run
 _BACK_OFF_PAIRS = 3
 _BACK_PAIRS = 3
-_BESIDE_PAIRS = 1
+_BESIDE_PAIRS = 3
 _XML = """
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>800</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>
@@ -218,7 +218,6 @@ class _Virshs:
         self._load = f"restore {self._saved}"
 
     def take(self, notes: Notes) -> None:
-        self._saved.unlink(missing_ok=True)
         self._vm.timed(notes, _SAVE, lambda: self._virsh.say(f"save {self._vm.name} {self._saved}", self._load))
         note(notes, _PAUSE, notes[_SAVE][-1])
 
@@ -227,6 +226,10 @@ class _Virshs:
 
     def load_off(self, notes: Notes) -> None:
         self._vm.timed_off(notes, _LOAD_OFF, lambda: self._virsh.say(self._load))
+
+    def tidy(self) -> None:
+        """When ours does: who has just freed memory finds it at hand."""
+        self._saved.unlink()
 
 
 def _measure_beside(stage: Stage, runs: int, chance: random.Random, times: Times) -> None:
@@ -237,6 +240,7 @@ def _measure_beside(stage: Stage, runs: int, chance: random.Random, times: Times
             in_turn(kept, settled(ours.load), settled(virsh.load), chance)
             in_turn(kept, settled(ours.load_off), settled(virsh.load_off), chance)
             ours.tidy()
+            virsh.tidy()
 
 
 # --- all of it --------------------------------------------------------------------------------------------
